@@ -1,0 +1,43 @@
+"""What a user would try before any network: hand-made functionals and a linear support vector machine."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from serlib.features import extract, functionals
+from serlib.protocols import Fold, Task
+from serlib.results import Record, cross_validate
+
+__all__ = ["functionals_svm"]
+
+
+def functionals_svm(task: Task, folder: Path | None = None, folds: int | None = None) -> Record:
+    """eGeMAPS functionals, standardised, and a linear SVM whose C is chosen by UAR on training speakers only.
+
+    C is taken from 10⁻⁴ to 1 by a grouped inner cross-validation in which no speaker is on both sides.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    features = np.stack(extract(task.table, functionals))
+    speakers = task.table["speaker"].to_numpy()
+
+    def test_fold(fold: Fold, checkpoint: Path | None) -> dict:
+        inner = GroupKFold(min(5, len(set(speakers[fold.train]))))
+        machine = make_pipeline(StandardScaler(), SVC(kernel="linear"))
+        search = GridSearchCV(machine, {"svc__C": np.logspace(-4, 0, 9)}, scoring="balanced_accuracy", cv=inner)
+        search.fit(features[fold.train], task.labels[fold.train], groups=speakers[fold.train])
+        return {"predicted": search.predict(features[fold.test])}
+
+    return cross_validate(
+        task,
+        test_fold,
+        model="eGeMAPS + linear SVM",
+        source="baselines.functionals_svm",
+        settings={"C": "inner cross-validation"},
+        folder=folder,
+        folds=folds,
+    )

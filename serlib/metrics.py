@@ -1,0 +1,105 @@
+"""The fifth room: scores, and how sure of them one may be."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+from sklearn.metrics import confusion_matrix, recall_score
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint, proportions_ztest
+
+__all__ = [
+    "confusion",
+    "interval_over_speakers",
+    "mcnemar_p",
+    "overall_accuracy",
+    "two_proportions_p",
+    "uar",
+    "wilson_interval",
+]
+
+
+def overall_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Correct utterances / all utterances; what Li 2018 calls WA.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    return float(np.mean(np.asarray(labels) == np.asarray(predicted)))
+
+
+def uar(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Unweighted average recall, the mean over classes of the part found; what Li 2018 calls UA.
+
+    A class without an utterance among the labels is left out of the mean.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    return float(recall_score(labels, predicted, labels=np.unique(labels), average="macro"))
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts `(classes, classes)`: true class in rows, predicted class in columns.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    return confusion_matrix(labels, predicted, labels=np.arange(classes))
+
+
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """95 % interval of a proportion, as if utterances were independent draws (Wilson 1927).
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    return proportion_confint(correct, total, method="wilson")
+
+
+def interval_over_speakers(
+    score: Callable[[np.ndarray, np.ndarray], float],
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    speakers: np.ndarray,
+    other: np.ndarray | None = None,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of `score(labels, predicted)`, drawing whole speakers.
+
+    A speaker's utterances succeed and fail together, so drawing utterances would promise too much. With `other`, a
+    second system's predictions, it is the interval of `score(labels, predicted) - score(labels, other)`.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    rows = [np.flatnonzero(np.asarray(speakers) == speaker) for speaker in np.unique(speakers)]
+
+    def statistic(drawn: np.ndarray) -> float:
+        chosen = np.concatenate([rows[speaker] for speaker in drawn])
+        value = score(labels[chosen], predicted[chosen])
+        return value - score(labels[chosen], np.asarray(other)[chosen]) if other is not None else value
+
+    result = stats.bootstrap(
+        (np.arange(len(rows)),), statistic, vectorized=False, n_resamples=1000, method="percentile", rng=seed
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def two_proportions_p(correct: int, other: int, total: int) -> tuple[float, float]:
+    """One-tailed two-proportion z-test: z and p of "the first is better" for two systems tested on `total` utterances.
+
+    The test that papers use on each other's numbers. It takes the two results as independent.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    z, p = proportions_ztest([correct, other], [total, total], alternative="larger")
+    return float(z), float(p)
+
+
+def mcnemar_p(labels: np.ndarray, predicted: np.ndarray, other: np.ndarray) -> float:
+    """Exact two-sided McNemar test: p of "both systems are right equally often" on the same utterances (McNemar 1947).
+
+    Only utterances on which exactly one of them is right count.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    right, other_right = np.asarray(labels) == predicted, np.asarray(labels) == other
+    table = confusion_matrix(right, other_right, labels=[True, False])
+    return float(mcnemar(table, exact=True).pvalue)

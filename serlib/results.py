@@ -1,0 +1,219 @@
+"""The sixth room: run records. A number stands in the book only if a record holds it."""
+
+import ast
+import dataclasses
+import datetime
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from serlib import metrics
+from serlib.cache import digest, write_atomically
+from serlib.device import choose_device, choose_precision
+from serlib.errors import InputError
+from serlib.protocols import Fold, Task
+
+__all__ = ["REFERENCE", "Record", "code_hash", "cross_validate", "read_record", "reference", "score_table"]
+
+#: Where the reference records lie: inside the package, so that a lone notebook can show them.
+REFERENCE = Path(__file__).parent / "reference"
+
+#: The modules in which `code_hash` looks for what a number depends on, beside that of its source.
+CODE = ("audio", "device", "features", "protocols", "training")
+
+
+@dataclasses.dataclass
+class Record:
+    """One model, cross-validated once: all that a row of a table needs, and all that makes it believable.
+
+    `source` is the function of serlib that made it, `code` the hash of all that this function depends on. `folds` holds for each fold its name, utterance ids, speakers, labels, predictions, class scores where the model gives
+    them, updates, final training loss and seconds.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+
+    model: str
+    source: str
+    corpus: str
+    protocol: str
+    classes: list[str]
+    settings: dict
+    seed: int
+    code: str
+    environment: dict
+    date: str
+    folds: list[dict]
+
+    def predictions(self) -> pd.DataFrame:
+        """One row per tested utterance: utterance_id, speaker, label, predicted, fold."""
+        columns = ("utterance_id", "speaker", "label", "predicted")
+        return pd.concat(
+            [pd.DataFrame({c: fold[c] for c in columns}).assign(fold=fold["name"]) for fold in self.folds],
+            ignore_index=True,
+        )
+
+    def scores(self) -> dict[str, float | tuple[float, float]]:
+        """Overall accuracy and UAR over all tested utterances, and their intervals over speakers."""
+        rows = self.predictions()
+        columns = rows["label"].to_numpy(), rows["predicted"].to_numpy()
+        found = {"overall_accuracy": metrics.overall_accuracy(*columns), "uar": metrics.uar(*columns)}
+        if rows["speaker"].nunique() > 2:
+            speakers = rows["speaker"].to_numpy()
+            for name in tuple(found):
+                found[f"{name}_interval"] = metrics.interval_over_speakers(getattr(metrics, name), *columns, speakers)
+        return found
+
+    def seconds(self) -> float:
+        """Time spent on all folds, in seconds."""
+        return sum(fold["seconds"] for fold in self.folds)
+
+    def updates(self) -> int:
+        """Optimiser steps of a fold (0 for a model that takes none)."""
+        return round(np.mean([fold.get("updates", 0) for fold in self.folds]))
+
+    def is_current(self) -> bool:
+        """Whether the code that made this record is the code that reads it."""
+        return self.code == code_hash(self.source, self.protocol)
+
+
+@functools.cache
+def code_hash(source: str, protocol: str) -> str:
+    """A hash of all code that a number depends on: what `source` and the protocol call, and what those call, and so on.
+
+    `source` is a function's name within serlib, such as `papers.li2018.reproduce`. Comments, docstrings, layout and
+    the Python version do not count.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    root = Path(__file__).parent
+    *home, first = source.split(".")
+    defined: dict[str, list[ast.stmt]] = {}
+    for module in (*CODE, "/".join(home)):
+        for statement in ast.parse((root / f"{module}.py").read_text("utf-8")).body:
+            targets = getattr(statement, "targets", [])
+            for name in [getattr(statement, "name", None), *(getattr(target, "id", None) for target in targets)]:
+                defined.setdefault(name, []).append(statement)
+    found, waiting = {}, [first, protocol]
+    while waiting:
+        name = waiting.pop()
+        if name in defined and name not in found:
+            found[name] = [_outline(statement) for statement in defined[name]]
+            nodes = (node for statement in defined[name] for node in ast.walk(statement))
+            waiting += [node.id for node in nodes if isinstance(node, ast.Name)]
+    return digest(sorted(found.items()))
+
+
+def _outline(node: object) -> object:
+    """A syntax tree as nested lists, without docstrings and without what differs between Python versions."""
+    if isinstance(node, list):
+        texts = [isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) for item in node]
+        return [_outline(item) for item, text in zip(node, texts, strict=True) if not text]
+    if isinstance(node, ast.AST):
+        fields = [(name, _outline(value)) for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return [type(node).__name__, *fields]
+    return repr(node)
+
+
+def environment() -> dict:
+    """What ran: device, precision, processor threads, versions."""
+    device = choose_device()
+    packages = ("torch", "numpy", "librosa", "scikit-learn", "opensmile")
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type}, {platform.machine()}",
+        "precision": str(choose_precision(device)).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def cross_validate(
+    task: Task,
+    test_fold: Callable[[Fold, Path | None], dict],
+    *,
+    model: str,
+    source: str,
+    settings: dict,
+    seed: int = 0,
+    folder: Path | None = None,
+    folds: int | None = None,
+) -> Record:
+    """Run `test_fold(fold, checkpoint)` for each fold and gather what it returns in a record.
+
+    `test_fold` returns at least `scores` `(utterances, classes)` or `predicted` for the fold's test rows. With a
+    `folder` the record is written there after every fold, and a second call goes on where the first was stopped, inside
+    the fold too. `folds` takes only the first few.
+
+    Raises InputError when the record in the folder is torn or of other settings or code.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    record = Record(
+        model=model,
+        source=source,
+        corpus=task.corpus,
+        protocol=task.protocol,
+        classes=list(task.classes),
+        settings=settings,
+        seed=seed,
+        code=code_hash(source, task.protocol),
+        environment=environment(),
+        date=datetime.date.today().isoformat(),
+        folds=[],
+    )
+    path = folder and Path(folder) / f"{model}_{task.corpus}_{task.protocol}_{digest(settings, seed)[:6]}.json"
+    if path and path.exists():
+        found = read_record(path)
+        if (found.code, found.settings, found.seed) != (record.code, record.settings, record.seed):
+            raise InputError(f"{path}: this record is of earlier code or other settings. Move it away to run again.")
+        record = found
+    for fold in task.folds[len(record.folds) : folds]:
+        start = time.perf_counter()
+        outcome = test_fold(fold, path and path.with_suffix(".checkpoint"))
+        seconds = outcome.pop("seconds", None) or time.perf_counter() - start
+        record.folds.append(_fold_entry(task, fold, outcome) | {"seconds": round(seconds, 1)})
+        if path:
+            with write_atomically(path) as file:
+                file.write(json.dumps(dataclasses.asdict(record), indent=None).encode())
+            path.with_suffix(".checkpoint").unlink(missing_ok=True)
+    return record
+
+
+def _fold_entry(task: Task, fold: Fold, outcome: dict) -> dict:
+    """What a record keeps of one fold, in types that JSON knows."""
+    rows = task.table.iloc[fold.test]
+    if "scores" in outcome:
+        scores = np.asarray(outcome["scores"])
+        outcome = outcome | {"predicted": scores.argmax(1), "scores": scores.round(4).astype(float)}
+    entry = {"name": fold.name, "utterance_id": rows["utterance_id"], "speaker": rows["speaker"]}
+    entry |= {"label": task.labels[fold.test]} | outcome
+    return {key: np.asarray(value).tolist() if np.ndim(value) else value for key, value in entry.items()}
+
+
+def read_record(path: str | Path) -> Record:
+    """The record in a JSON file. Raises InputError when the file is torn or not a record.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    try:
+        return Record(**json.loads(Path(path).read_text("utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise InputError(f"{path}: not a whole run record ({error}). Delete it and run again.") from error
+
+
+def reference(paper: str, **wanted: object) -> list[Record]:
+    """The reference records of a paper whose fields have the wanted values, as `reference("li2018", corpus="emodb")`.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    records = map(read_record, sorted((REFERENCE / paper).glob("*.json")))
+    return [record for record in records if all(getattr(record, key) == value for key, value in wanted.items())]

@@ -1,0 +1,157 @@
+"""The fourth room: one training loop for every chapter."""
+
+import copy
+import dataclasses
+import math
+import pickle
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from serlib.cache import digest, write_atomically
+from serlib.device import autocast, choose_device, choose_precision, seed_everything
+from serlib.errors import InputError
+
+__all__ = ["Fitted", "batches", "fit", "predict"]
+
+
+@dataclasses.dataclass
+class Fitted:
+    """A trained model and how it came about.
+
+    `history` has one entry an epoch: mean training loss, learning rate, updates so far, seconds.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+
+    model: nn.Module
+    history: list[dict[str, float]]
+
+
+def batches(
+    inputs: Tensor, targets: Tensor, size: int, generator: torch.Generator | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every example once, `size` at a time: in random order with a generator, else in their own order.
+
+    The tensors may lie on any device; the order is drawn on the CPU, so it is the same on all of them.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    order = torch.arange(len(inputs)) if generator is None else torch.randperm(len(inputs), generator=generator)
+    for chosen in order.to(inputs.device).split(size):
+        yield inputs[chosen], targets[chosen]
+
+
+def fit(
+    model: nn.Module,
+    epoch_of: Callable[[torch.Generator], Iterable[tuple[Tensor, Tensor]]],
+    make_optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+    *,
+    epochs: int,
+    loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
+    make_schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None,
+    most_updates: int | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    watch: Callable[[list[dict[str, float]]], None] | None = None,
+) -> Fitted:
+    """Train `model` on the chosen device and leave it there.
+
+    `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); `most_updates` ends training early.
+    `watch(history)` is called after each epoch. With a `checkpoint` path the state is written there after every epoch and
+    found again by the next call: a run that was killed goes on, and ends in the same model as one that was not (on a CPU, to
+    the last bit).
+
+    Raises InputError when the checkpoint is torn or belongs to another model, schedule or seed, and FloatingPointError
+    when training diverges; the checkpoint of the last good epoch is kept.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    device = choose_device()
+    precision = choose_precision(device)
+    seed_everything(seed)
+    generator = torch.Generator().manual_seed(seed)
+    layout = torch.preserve_format if device.type == "mps" else torch.channels_last
+    model.to(device, memory_format=layout).train()
+    optimiser = make_optimiser(model.parameters())
+    schedule = make_schedule(optimiser) if make_schedule else None
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    parts = {"model": model, "optimiser": optimiser, "scaler": scaler} | ({"schedule": schedule} if schedule else {})
+    run = digest(str(model), str(optimiser), epochs, most_updates, seed, str(precision), device.type)
+    history = _resume(checkpoint, parts, run, generator) if checkpoint and checkpoint.exists() else []
+
+    updates = history[-1]["updates"] if history else 0
+    for _ in tqdm(range(len(history), epochs), desc="epochs", leave=False, delay=2):
+        if updates == most_updates:
+            break
+        start, losses = time.perf_counter(), []
+        for inputs, targets in epoch_of(generator):
+            with autocast(device, precision):
+                value = loss(model(inputs), targets)
+            optimiser.zero_grad()
+            scaler.scale(value).backward()
+            scaler.step(optimiser)
+            scaler.update()
+            losses.append(value.detach())
+            updates += 1
+            if updates == most_updates:
+                break
+        if not math.isfinite(torch.stack(losses).float().mean()):
+            raise FloatingPointError("The loss is no longer a finite number. Lower the learning rate.")
+        entry = {"loss": torch.stack(losses).float().mean().item(), "learning_rate": optimiser.param_groups[0]["lr"]}
+        history.append(entry | {"updates": updates, "seconds": time.perf_counter() - start})
+        if schedule:
+            schedule.step()
+        if checkpoint:
+            _save(checkpoint, parts, run, generator, history)
+        if watch:
+            watch(history)
+    return Fitted(model.eval(), history)
+
+
+def _save(path: Path, parts: dict, run: str, generator: torch.Generator, history: list[dict[str, float]]) -> None:
+    """Write all that the rest of the training depends on."""
+    state = {name: part.state_dict() for name, part in parts.items()}
+    random = {"cpu": torch.get_rng_state(), "order": generator.get_state()}
+    if torch.cuda.is_available():
+        random["cuda"] = torch.cuda.get_rng_state()
+    with write_atomically(path) as file:
+        torch.save(state | {"run": run, "random": random, "history": history}, file)
+
+
+def _resume(path: Path, parts: dict, run: str, generator: torch.Generator) -> list[dict[str, float]]:
+    """Load what `_save` wrote; returns the history so far."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: this checkpoint is torn ({error}). Delete it to train from the start.") from error
+    if not isinstance(state, dict) or state.get("run") != run:
+        raise InputError(
+            f"{path}: this checkpoint is of another model, schedule, seed or device. Delete it, or give another path."
+        )
+    for name, part in parts.items():
+        part.load_state_dict(copy.deepcopy(state[name]))
+    torch.set_rng_state(state["random"]["cpu"])
+    generator.set_state(state["random"]["order"])
+    if "cuda" in state["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["random"]["cuda"])
+    return state["history"]
+
+
+@torch.no_grad()
+def predict(model: nn.Module, inputs: Tensor, batch_size: int = 64, precision: torch.dtype | None = None) -> Tensor:
+    """The model's outputs in float32 on the CPU, `(examples, classes)`, in the order of the inputs.
+
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    device = next(model.parameters()).device
+    precision = precision or choose_precision(device)
+    model.eval()
+    with autocast(device, precision):
+        outputs = [model(part.to(device)).float().cpu() for part in inputs.split(batch_size)]
+    return torch.cat(outputs)
