@@ -1,0 +1,133 @@
+"""IEMOCAP's own folders and files, read into the corpus table; the synthetic corpus is written in them."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from serlib.errors import InputError
+
+__all__ = ["EMOTIONS", "alignment_path", "read_alignment", "read_iemocap"]
+
+#: IEMOCAP's emotion codes and this book's names; `xxx` is an utterance on which the raters found no majority.
+EMOTIONS = dict(ang="anger", hap="happiness", neu="neutral", sad="sadness", exc="excitement")
+EMOTIONS |= dict(fru="frustration", sur="surprise", fea="fear", dis="disgust", oth="other", xxx="undecided")
+
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_SUMMARY = re.compile(rf"\[{_NUMBER} - {_NUMBER}\]\s+(\w+)\s+(\w+)\s+\[{_NUMBER}, {_NUMBER}, {_NUMBER}\]\s*")
+_UTTERANCE = re.compile(r"(Ses\d\d)[FM]_(impro|script)\w*_([FM])\w*")
+_TRANSCRIPT = re.compile(r"(Ses\w+)\s+\[[^]]*\]:\s*(.*\S)\s*")
+_SEGMENT = re.compile(r"\s*(\d+)\s+(\d+)\s+\S+\s+(\S+?)(?:\(\d+\))?(?:\s.*)?")
+_NO_SPEECH = r"</?s>|<sil>|SIL|\+.*"
+_TEXT = ["utterance_id", "path", "session", "speaker", "gender", "scenario", "emotion", "transcript"]
+_AGAIN = "Copy it again from the release."
+
+
+def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) -> pd.DataFrame:
+    """The labelled utterances of an IEMOCAP release as a corpus table, without opening a wav.
+
+    `root` holds Session1 to Session5, or is its parent. The speaker is the session and the first letter of
+    the *last* part of the id: `Ses01F_impro01_M003` is spoken by Ses01_M. Times are seconds; valence,
+    activation and dominance are means over raters, 0.5 to 5.5; an utterance without a transcript has NA.
+    Raises InputError, naming file and line, for a folder that is not a release, a session in `sessions` that
+    is not there, a torn line, an unknown label, an id that stands twice, and missing wavs.
+    Source: Busso et al. (2008), Language Resources and Evaluation 42.
+
+    Page: book/iemocap.md
+    """
+    root = Path(root).expanduser().resolve()
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder. Unpack the release and give IEMOCAP_full_release.")
+    if (root / "IEMOCAP_full_release").is_dir():
+        root /= "IEMOCAP_full_release"
+    if not any(root.glob("Session[1-5]")):
+        raise InputError(f"{root} is not IEMOCAP, it has no Session1 to Session5. Give their parent folder.")
+    rows: dict[str, dict] = {}
+    for session in (root / f"Session{number}" for number in sessions):
+        if not session.is_dir():
+            there = tuple(n for n in sessions if (root / f"Session{n}").is_dir())
+            raise InputError(f"{session} is missing. Copy it there, or leave it out with sessions={there}.")
+        labels = session / "dialog" / "EmoEvaluation"
+        for file in (files := sorted(labels.glob("Ses*.txt"))):
+            _read_dialogue(file, session, rows)
+        if not files:
+            raise InputError(f"{labels} has no Ses*.txt, the label files. Copy the session again.")
+    wavs = [row["path"] for row in rows.values()]
+    folders = filter(os.path.isdir, {os.path.dirname(wav) for wav in wavs})
+    there = {entry.path for folder in folders for entry in os.scandir(folder)}
+    if missing := [wav for wav in wavs if wav not in there]:
+        raise InputError(f"{len(missing)} wavs are missing: {', '.join(missing[:3])}, ... Copy them again.")
+    table = pd.DataFrame.from_records(list(rows.values()))
+    table = table.astype(dict.fromkeys(_TEXT, "string") | {"start": "float64", "end": "float64"})
+    table.attrs["corpus"] = "iemocap"
+    return table
+
+
+def alignment_path(wav: str | Path, kind: str = "wdseg") -> Path:
+    """Where the words (`wdseg`) or phones (`phseg`) of an utterance's wav are aligned, if they are.
+
+    Page: book/iemocap.md
+    """
+    wav = Path(wav)
+    return wav.parents[2] / "ForcedAlignment" / wav.parent.name / f"{wav.stem}.{kind}"
+
+
+def read_alignment(path: str | Path) -> pd.DataFrame:
+    """The words or phones of a `.wdseg` or `.phseg` file in order: columns start, end, label, is_speech.
+
+    Times are seconds in steps of 10 ms; the rows tile the utterance. `THE(2)`, another way to say the word,
+    becomes `THE`; of a phone among its neighbours the phone stays. Silence and noises (`<sil>`, `SIL`,
+    `++LAUGHTER++`) have is_speech False. Raises InputError, naming file and line, for a file that is missing
+    (IEMOCAP itself lacks Ses03M_impro03_M001.wdseg) or torn.
+
+    Page: book/iemocap.md
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such alignment. The release lacks one; copy any other from there.")
+    lines = [line for line in _lines(path) if line.strip()]
+    if len(lines) < 3 or not lines[-1].strip().startswith("Total score"):
+        raise InputError(f"{path}: does not end with 'Total score'. {_AGAIN}")
+    rows = []
+    for number, line in enumerate(lines[1:-1], 2):
+        if not (segment := _SEGMENT.fullmatch(line)):
+            raise InputError(f"{path}, line {number} is torn: {line!r}. {_AGAIN}")
+        rows.append((int(segment[1]) / 100, (int(segment[2]) + 1) / 100, segment[3]))
+    table = pd.DataFrame(rows, columns=["start", "end", "label"]).astype({"label": "string"})
+    return table.assign(is_speech=~table["label"].str.fullmatch(_NO_SPEECH).astype(bool))
+
+
+def _read_dialogue(file: Path, session: Path, rows: dict[str, dict]) -> None:
+    """Add the utterances that one dialogue's label file summarises to `rows`, under their ids."""
+    spoken = session / "dialog" / "transcriptions" / file.name
+    lines = map(_TRANSCRIPT.fullmatch, _lines(spoken) if spoken.is_file() else ())
+    transcripts = dict(line.groups() for line in lines if line)
+    summaries = [(number, line) for number, line in enumerate(_lines(file), 1) if line.startswith("[")]
+    if not summaries:
+        raise InputError(f"{file} summarises no utterance. {_AGAIN}")
+    for number, line in summaries:
+        summary = _SUMMARY.fullmatch(line)
+        parts = summary and _UTTERANCE.fullmatch(summary[3])
+        if not parts or float(summary[1]) >= float(summary[2]):
+            raise InputError(f"{file}, line {number} is torn: {line!r}. {_AGAIN}")
+        start, end, name, label, *ratings = summary.groups()
+        if label not in EMOTIONS:
+            raise InputError(f"{file}, line {number}: label {label!r}, none of {', '.join(EMOTIONS)}. {_AGAIN}")
+        if name in rows:
+            raise InputError(f"{file}, line {number}: {name} stands twice. Remove one of its two lines.")
+        row = dict(utterance_id=name, path=str(session / "sentences" / "wav" / file.stem / f"{name}.wav"))
+        row |= dict(start=None, end=None, duration=round(float(end) - float(start), 4), session=parts[1])
+        row |= dict(speaker=f"{parts[1]}_{parts[3]}", gender={"F": "female", "M": "male"}[parts[3]])
+        row |= dict(scenario={"impro": "improvised", "script": "scripted"}[parts[2]], emotion=EMOTIONS[label])
+        row |= zip(("valence", "activation", "dominance"), map(float, ratings), strict=True)
+        rows[name] = row | dict(transcript=transcripts.get(name))
+
+
+def _lines(file: Path) -> list[str]:
+    """A text file's lines, whatever their ends, in UTF-8 or in the Windows encoding."""
+    try:
+        return file.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        return file.read_text(encoding="cp1252", errors="replace").split("\n")
