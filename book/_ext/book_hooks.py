@@ -1,0 +1,42 @@
+"""What the book needs from Sphinx and myst-nb that neither has yet: three small hooks."""
+
+import re
+
+from docutils import nodes
+from myst_nb.core.render import NbElementRenderer
+
+PAGE = re.compile(r"\bPage: (\S+)\.(?:ipynb|md)$")
+
+
+def image_with_alt_text(self, data, _render_image=NbElementRenderer.render_image):
+    """Give an image output the alt text that stands in its own metadata.
+
+    `display(fig, metadata={"image/png": {"alt": "..."}})` puts it there, as IPython's own Image does. myst-nb
+    1.4 reads only width and height there, and alt text from the cell's metadata, which code cannot write.
+    """
+    images = _render_image(self, data)
+    alt = data.output_metadata.get(data.mime_type, {}).get("alt")
+    if alt:
+        for image in images:
+            image["alt"] = alt
+    return images
+
+
+def link_page_line(app, what, name, obj, options, lines):
+    """Turn a docstring's `Page: notebooks/01_x.ipynb` into a link to that page."""
+    lines[:] = [PAGE.sub(r"Explained in :doc:`/\1`.", line.rstrip()) for line in lines]
+
+
+def name_remote_images(app, doctree):
+    """Show a picture from another host, such as a Colab badge, as its alt text: pages are read offline."""
+    for image in list(doctree.findall(nodes.image)):
+        if image["uri"].startswith(("http://", "https://")):
+            image.replace_self(nodes.Text(image.get("alt", "picture")))
+
+
+def setup(app):
+    """Connect the hooks."""
+    NbElementRenderer.render_image = image_with_alt_text
+    app.connect("autodoc-process-docstring", link_page_line)
+    app.connect("doctree-read", name_remote_images)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
