@@ -11,8 +11,6 @@ import soxr
 
 from serlib.errors import InputError
 
-__all__ = ["RATE", "duration", "read_audio", "read_row", "segment"]
-
 RATE = 16_000  # samples per second; every paper of this book works at 16 kHz
 
 
@@ -29,7 +27,6 @@ def read_audio(path: str | Path, start: float | None = None, end: float | None =
     averaged and other sampling rates converted (soxr), each with a note.
 
     Raises InputError, naming the file, when it is missing, unreadable, empty, silent, or holds NaN.
-
     Page: book/your_corpus.md
     """
     path = Path(path)
@@ -61,7 +58,6 @@ def read_audio(path: str | Path, start: float | None = None, end: float | None =
 
 def duration(path: str | Path) -> float:
     """The length of an audio file in seconds, from its header. Raises InputError when it is not an audio file.
-
     Page: book/your_corpus.md
     """
     try:
@@ -72,7 +68,6 @@ def duration(path: str | Path) -> float:
 
 def read_row(row) -> np.ndarray:
     """`read_audio` for a row of a corpus table.
-
     Page: book/your_corpus.md
     """
     start, end = (None if math.isnan(value) else value for value in (row.start, row.end))
@@ -84,7 +79,6 @@ def segment(waveform: np.ndarray, seconds: float, hop: float) -> np.ndarray:
 
     An utterance shorter than one segment is padded with zeros at its end and gives one; a longer utterance loses
     the tail that does not fill a segment (Li 2018, section 2.1, leaves both open).
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     length, step = round(seconds * RATE), round(hop * RATE)

@@ -12,14 +12,11 @@ from serlib.features import extract, functionals
 from serlib.protocols import Fold, Task
 from serlib.results import Record, cross_validate
 
-__all__ = ["functionals_svm"]
-
 
 def functionals_svm(task: Task, folder: Path | None = None, folds: int | None = None) -> Record:
     """eGeMAPS functionals, standardised, and a linear SVM whose C is chosen by UAR on training speakers only.
 
     C is taken from 10⁻⁴ to 1 by a grouped inner cross-validation in which no speaker is on both sides.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     features = np.stack(extract(task.table, functionals))

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -15,12 +14,9 @@ from filelock import FileLock
 
 from serlib.errors import InputError
 
-__all__ = ["cache_root", "cached", "digest", "write_atomically"]
-
 
 def cache_root() -> Path:
     """The folder of everything that can be made again: `SERLIB_CACHE`, else the user's cache folder.
-
     Page: book/your_corpus.md
     """
     return Path(os.environ.get("SERLIB_CACHE") or platformdirs.user_cache_dir("serlib", appauthor=False))
@@ -28,7 +24,6 @@ def cache_root() -> Path:
 
 def digest(*parts: object) -> str:
     """A short hash of the parts, by their `repr`: the name under which a result is kept.
-
     Page: book/your_corpus.md
     """
     return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()[:16]
@@ -39,17 +34,16 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
     """Open `path` for writing so that it appears whole or not at all, whenever the process is killed.
 
     Raises InputError when the disk is full; whatever stood at `path` before still stands there.
-
     Page: book/your_corpus.md
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with part:
-            yield part
-            part.flush()
-            os.fsync(part.fileno())
-        os.replace(part.name, path)
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -58,8 +52,7 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
             "What was written before is kept."
         ) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part.name)
+        part.unlink(missing_ok=True)
 
 
 def cached(name: str, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
@@ -67,7 +60,6 @@ def cached(name: str, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray
 
     Two processes that ask at the same time compute it once: the second waits for the first. A file that is not a
     whole array (a disk fault, a copy that broke off) is computed again and replaced.
-
     Page: book/your_corpus.md
     """
     path = cache_root() / name / f"{key}.npy"

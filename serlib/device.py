@@ -14,12 +14,9 @@ import torch
 
 from serlib.errors import InputError
 
-__all__ = ["autocast", "choose_device", "choose_precision", "keep_pages", "profile", "seed_everything", "setup"]
-
 
 def choose_device() -> torch.device:
     """The fastest device at hand: CUDA, else Apple's MPS, else the CPU; `SERLIB_DEVICE` overrides it.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     if wanted := os.environ.get("SERLIB_DEVICE"):
@@ -34,7 +31,6 @@ def choose_precision(device: torch.device) -> torch.dtype:
 
     bfloat16 on CUDA from Ampere on and on CPUs with AVX512-BF16 or AMX; float16 (with loss scaling) on older CUDA
     such as Colab's T4; float32 everywhere else. `SERLIB_PRECISION` (float32, bfloat16, float16) overrides it.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     if wanted := os.environ.get("SERLIB_PRECISION"):
@@ -50,7 +46,6 @@ def choose_precision(device: torch.device) -> torch.dtype:
 
 def autocast(device: torch.device, precision: torch.dtype) -> contextlib.AbstractContextManager:
     """The context in which a forward pass runs in `precision`; in float32 it does nothing.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     if precision == torch.float32:
@@ -63,7 +58,6 @@ def keep_pages() -> bool:
 
     Without it every large activation is mapped, zeroed and unmapped in every step, which takes more time than the
     arithmetic on a CPU. Call it before the first tensor. Other C libraries need nothing and get nothing.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
@@ -75,7 +69,6 @@ def keep_pages() -> bool:
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and PyTorch on every device.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     random.seed(seed)
@@ -87,7 +80,6 @@ def profile(quick: Any, paper: Any) -> Any:
     """One of two values: by `SERLIB_PROFILE`, `quick` (the default: minutes on any machine) or `paper` (the full run).
 
     Raises InputError for any other name of a profile.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     choices = {"quick": quick, "paper": paper}
@@ -99,7 +91,6 @@ def profile(quick: Any, paper: Any) -> Any:
 
 def setup(seed: int = 0) -> str:
     """Prepare a notebook: keep memory pages, seed everything; returns one line that says what runs on what.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     from serlib import __version__

@@ -18,8 +18,6 @@ from threading import Lock
 import espeakng_loader
 import numpy as np
 
-__all__ = ["Speech", "speak"]
-
 # From speak_lib.h: modes and flags, then types of events.
 SYNCHRONOUS, PHONEME_EVENTS, DONT_EXIT, CHARACTERS, UTF8 = 2, 0x0001, 0x8000, 1, 1
 NO_MORE, WORD, END, PHONEME = 0, 1, 5, 7
@@ -42,7 +40,6 @@ class Speech:
     end, label) in seconds from the first sample, in order, pauses left out. A word is written as in the text,
     the punctuation around it stripped; words that espeak runs together ("of the") are one entry. Phones are
     espeak's ASCII mnemonics without stress marks.
-
     Page: book/your_corpus.md
     """
 
@@ -69,7 +66,6 @@ def speak(
     10 ms. Beyond these limits espeak takes the limit. Equal arguments give equal samples, whatever was spoken
     before. Raises ValueError for an unknown voice, and for a text with nothing to say.
     Source: speak_lib.h of espeak-ng 1.52.
-
     Page: book/your_corpus.md
     """
     pieces, places, marks = [], [], []

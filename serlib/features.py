@@ -13,12 +13,9 @@ from serlib.audio import RATE, read_row
 from serlib.cache import cached, digest
 from serlib.errors import InputError
 
-__all__ = ["extract", "frame_count", "functionals", "spectrogram"]
-
 
 def frame_count(samples: int, window: int, hop: int, centred: bool) -> int:
     """How many frames `samples` samples give; centred frames may overhang the ends by half a window.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     return 1 + (samples // hop if centred else (samples - window) // hop)
@@ -34,7 +31,6 @@ def spectrogram(
     exactly 100 s frames with the default hop. 2 s give 400 x 200, the matrix of Li 2018, section 2.1.
 
     Raises InputError when the waveforms are shorter than one window.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     waveforms = torch.tensor(np.asarray(waveforms), dtype=torch.float32)
@@ -51,7 +47,6 @@ def functionals(waveform: np.ndarray) -> np.ndarray:
     """The 88 functionals of the extended Geneva minimalistic acoustic parameter set (eGeMAPS v02), `(88,)`.
 
     Computed by openSMILE; Eyben et al. 2016.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     import opensmile
@@ -77,12 +72,11 @@ def _sources(function: Callable) -> set[str]:
 def extract(table: pd.DataFrame, function: Callable[[np.ndarray], np.ndarray], keep: bool = True) -> list[np.ndarray]:
     """`function(waveform)` for every row of a corpus table, from the cache where it is there already.
 
-    The cache knows an utterance by its file (path, size, time of change, start, end) and the function by its source and
-    that of all it calls, so neither an edited wav nor an edited function brings back an old result. What was computed before an error stays.
-    `keep=False` computes without the cache.
+    The cache knows an utterance by its file (path, size, time of change, start, end) and the function by its source
+    and that of all it calls, so neither an edited wav nor an edited function brings back an old result. What was
+    computed before an error stays. `keep=False` computes without the cache.
 
     Raises InputError for the first utterance that cannot be used, naming its file.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     arrays = []

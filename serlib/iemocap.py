@@ -9,8 +9,6 @@ import pandas as pd
 
 from serlib.errors import InputError
 
-__all__ = ["EMOTIONS", "alignment_path", "read_alignment", "read_iemocap"]
-
 #: IEMOCAP's emotion codes and this book's names; `xxx` is an utterance on which the raters found no majority.
 EMOTIONS = dict(ang="anger", hap="happiness", neu="neutral", sad="sadness", exc="excitement")
 EMOTIONS |= dict(fru="frustration", sur="surprise", fea="fear", dis="disgust", oth="other", xxx="undecided")
@@ -34,7 +32,6 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     Raises InputError, naming file and line, for a folder that is not a release, a session in `sessions` that
     is not there, a torn line, an unknown label, an id that stands twice, and missing wavs.
     Source: Busso et al. (2008), Language Resources and Evaluation 42.
-
     Page: book/iemocap.md
     """
     root = Path(root).expanduser().resolve()
@@ -67,7 +64,6 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
 
 def alignment_path(wav: str | Path, kind: str = "wdseg") -> Path:
     """Where the words (`wdseg`) or phones (`phseg`) of an utterance's wav are aligned, if they are.
-
     Page: book/iemocap.md
     """
     wav = Path(wav)
@@ -81,7 +77,6 @@ def read_alignment(path: str | Path) -> pd.DataFrame:
     becomes `THE`; of a phone among its neighbours the phone stays. Silence and noises (`<sil>`, `SIL`,
     `++LAUGHTER++`) have is_speech False. Raises InputError, naming file and line, for a file that is missing
     (IEMOCAP itself lacks Ses03M_impro03_M001.wdseg) or torn.
-
     Page: book/iemocap.md
     """
     path = Path(path)

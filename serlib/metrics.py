@@ -4,24 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
-from sklearn.metrics import confusion_matrix, recall_score
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint, proportions_ztest
-
-__all__ = [
-    "confusion",
-    "interval_over_speakers",
-    "mcnemar_p",
-    "overall_accuracy",
-    "two_proportions_p",
-    "uar",
-    "wilson_interval",
-]
+from sklearn.metrics import confusion_matrix
+from statsmodels.stats.proportion import proportion_confint
 
 
 def overall_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Correct utterances / all utterances; what Li 2018 calls WA.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     return float(np.mean(np.asarray(labels) == np.asarray(predicted)))
@@ -31,15 +19,16 @@ def uar(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Unweighted average recall, the mean over classes of the part found; what Li 2018 calls UA.
 
     A class without an utterance among the labels is left out of the mean.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    return float(recall_score(labels, predicted, labels=np.unique(labels), average="macro"))
+    labels = np.asarray(labels)
+    right = np.bincount(labels, weights=labels == np.asarray(predicted))
+    total = np.bincount(labels)
+    return float(np.mean(right[total > 0] / total[total > 0]))
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts `(classes, classes)`: true class in rows, predicted class in columns.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     return confusion_matrix(labels, predicted, labels=np.arange(classes))
@@ -47,7 +36,6 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
 
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     """95 % interval of a proportion, as if utterances were independent draws (Wilson 1927).
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     return proportion_confint(correct, total, method="wilson")
@@ -65,7 +53,6 @@ def interval_over_speakers(
 
     A speaker's utterances succeed and fail together, so drawing utterances would promise too much. With `other`, a
     second system's predictions, it is the interval of `score(labels, predicted) - score(labels, other)`.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
@@ -80,26 +67,3 @@ def interval_over_speakers(
         (np.arange(len(rows)),), statistic, vectorized=False, n_resamples=1000, method="percentile", rng=seed
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def two_proportions_p(correct: int, other: int, total: int) -> tuple[float, float]:
-    """One-tailed two-proportion z-test: z and p of "the first is better" for two systems tested on `total` utterances.
-
-    The test that papers use on each other's numbers. It takes the two results as independent.
-
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
-    z, p = proportions_ztest([correct, other], [total, total], alternative="larger")
-    return float(z), float(p)
-
-
-def mcnemar_p(labels: np.ndarray, predicted: np.ndarray, other: np.ndarray) -> float:
-    """Exact two-sided McNemar test: p of "both systems are right equally often" on the same utterances (McNemar 1947).
-
-    Only utterances on which exactly one of them is right count.
-
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
-    right, other_right = np.asarray(labels) == predicted, np.asarray(labels) == other
-    table = confusion_matrix(right, other_right, labels=[True, False])
-    return float(mcnemar(table, exact=True).pvalue)

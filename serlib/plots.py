@@ -6,30 +6,35 @@ from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import soundfile
-from IPython.display import HTML, DisplayHandle, display
+from IPython.display import HTML, DisplayHandle, Image, display
 from matplotlib.figure import Figure
+from PIL import Image as pillow
 
 from serlib.audio import RATE
-
-__all__ = ["confusions", "follow", "intervals", "live_curve", "player", "show", "spectrogram_axes"]
 
 plt.rcParams |= {"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "image.cmap": "cividis"}
 
 
 def show(figure: Figure, alt: str, handle: DisplayHandle | None = None) -> None:
     """Display a figure with its alternative text, in place of an earlier one if its handle is given; then close it.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    (handle.update if handle else display)(figure, metadata={"image/png": {"alt": alt}})
+    picture = io.BytesIO()
+    pillow.open(_rendered(figure, format="png")).convert("RGB").quantize(128).save(picture, "PNG", optimize=True)
+    (handle.update if handle else display)(Image(picture.getvalue()), metadata={"image/png": {"alt": alt}})
+
+
+def _rendered(figure: Figure, **options) -> io.BytesIO:
+    """The figure as a picture file in memory; closes it."""
+    file = io.BytesIO()
+    figure.savefig(file, **options)
     plt.close(figure)
+    return file
 
 
 def player(waveform: np.ndarray, caption: str) -> HTML:
     """An audio player with a caption that carries its sound `(samples,)`, as MP3, within the page.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     label = escape(caption)
@@ -40,20 +45,17 @@ def follow(figure: Figure, alt: str, waveform: np.ndarray, caption: str) -> HTML
     """A figure with a player below it; while it plays, a line moves over the picture.
 
     All axes of the figure must share one time axis, in seconds, that begins where the waveform does.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     figure.canvas.draw()
     box = figure.axes[0].get_position()
     low, high = figure.axes[0].get_xlim()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    plt.close(figure)
+    picture = base64.b64encode(_rendered(figure, format="webp", pil_kwargs={"quality": 80}).getvalue()).decode()
     label = escape(caption)
     return HTML(
         f'<figure class="player follow" data-left="{box.x0:.5f}" data-right="{box.x1:.5f}" data-from="{low:.5f}" '
         f'data-to="{high:.5f}"><div style="position:relative"><img alt="{escape(alt)}" style="width:100%" '
-        f'src="data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"/><i style="position:absolute;'
+        f'src="data:image/webp;base64,{picture}"/><i style="position:absolute;'
         'top:0;bottom:0;width:2px;background:#d33;visibility:hidden"></i></div>'
         f"<figcaption>{label}</figcaption>{_audio(waveform, label)}</figure><script>{_FOLLOW}</script>"
     )
@@ -82,7 +84,6 @@ def _audio(waveform: np.ndarray, label: str) -> str:
 
 def spectrogram_axes(axes: plt.Axes, matrix: np.ndarray, seconds: float, top_hz: float = 4000, **image) -> None:
     """Draw a time-frequency matrix `(bins, frames)` with its axes in seconds and kilohertz.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     axes.imshow(matrix, origin="lower", aspect="auto", extent=(0, seconds, 0, top_hz / 1000), **image)
@@ -91,7 +92,6 @@ def spectrogram_axes(axes: plt.Axes, matrix: np.ndarray, seconds: float, top_hz:
 
 def live_curve(title: str):
     """A function of `fit`'s history that draws the loss of training while it runs, each time in the same place.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     handle = display(HTML(f"<p>{escape(title)}: waiting for the first epoch.</p>"), display_id=True)
@@ -110,10 +110,11 @@ def live_curve(title: str):
 
 def confusions(matrices: dict[str, np.ndarray], classes: tuple[str, ...]) -> Figure:
     """Confusion matrices side by side: each cell the share of its row in per cent, with the count below.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    figure, row = plt.subplots(1, len(matrices), figsize=(3.4 * len(matrices), 3.4), layout="constrained", squeeze=False)
+    figure, row = plt.subplots(
+        1, len(matrices), figsize=(3.4 * len(matrices), 3.4), layout="constrained", squeeze=False
+    )
     for axes, (name, matrix) in zip(row[0], matrices.items(), strict=True):
         share = matrix / matrix.sum(1, keepdims=True).clip(1)
         axes.imshow(share, cmap="Greys", vmin=0, vmax=1)
@@ -125,20 +126,4 @@ def confusions(matrices: dict[str, np.ndarray], classes: tuple[str, ...]) -> Fig
         axes.set_yticks(range(len(classes)), classes if axes is row[0, 0] else [])
         axes.set(title=name, xlabel="heard as")
     row[0, 0].set_ylabel("meant as")
-    return figure
-
-
-def intervals(table: pd.DataFrame, score: str, label: str) -> Figure:
-    """Dots with their 95 % intervals, a row of `table` each: columns `score` and `score_interval`, in per cent.
-
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
-    figure, axes = plt.subplots(figsize=(7, 0.5 + 0.45 * len(table)), layout="constrained")
-    for place, (_, row) in enumerate(table[::-1].iterrows()):
-        if isinstance(row[f"{score}_interval"], tuple):
-            axes.plot(row[f"{score}_interval"], (place, place), color="grey", linewidth=2)
-        axes.plot(row[score], place, "o", color="black")
-    axes.set_yticks(range(len(table)), table.index[::-1])
-    axes.set(xlabel=label)
-    axes.grid(axis="x", color="#ddd")
     return figure

@@ -8,8 +8,6 @@ import pandas as pd
 
 from serlib.errors import InputError
 
-__all__ = ["FOUR_EMOTIONS", "Fold", "Task", "common_loso", "li2018"]
-
 #: The four classes of most SER papers, in the order of their confusion matrices.
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 
@@ -19,7 +17,6 @@ class Fold:
     """One round of a cross-validation: row numbers of the task's table to train, choose and test on.
 
     `validation` is empty where a protocol has no development set.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
@@ -32,7 +29,6 @@ class Fold:
 @dataclass(frozen=True)
 class Task:
     """What a model is trained for: the selected rows, a class number for each, the class names and the folds.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
@@ -55,7 +51,6 @@ def li2018(table: pd.DataFrame) -> Task:
     On IEMOCAP that is 2280 utterances and ten folds. There is no development set. A corpus that does not say what was
     improvised is taken whole. Raises InputError when IEMOCAP does not give its count, there are fewer than two
     speakers, or a fold would train without one of the classes.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     chosen, labels = _select(table, "li2018", expected={"iemocap": 2280})
@@ -70,7 +65,6 @@ def common_loso(table: pd.DataFrame, folds: int = 5) -> Task:
     speakers, in sorted order, are dealt into `folds` groups, and a group stands for a session.
 
     Raises InputError as `li2018` does.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     chosen, labels = _select(table, "common_loso", expected={"iemocap": 2280})

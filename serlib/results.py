@@ -6,10 +6,10 @@ import datetime
 import functools
 import importlib.metadata
 import json
-import os
 import platform
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,6 @@ from serlib.device import choose_device, choose_precision
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
 
-__all__ = ["REFERENCE", "Record", "code_hash", "cross_validate", "read_record", "reference", "score_table"]
-
 #: Where the reference records lie: inside the package, so that a lone notebook can show them.
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -35,9 +33,9 @@ CODE = ("audio", "device", "features", "protocols", "training")
 class Record:
     """One model, cross-validated once: all that a row of a table needs, and all that makes it believable.
 
-    `source` is the function of serlib that made it, `code` the hash of all that this function depends on. `folds` holds for each fold its name, utterance ids, speakers, labels, predictions, class scores where the model gives
+    `source` is the function of serlib that made it, `code` the hash of all that this function depends on. `folds`
+    holds for each fold its name, utterance ids, speakers, labels, predictions, class scores where the model gives
     them, updates, final training loss and seconds.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
@@ -56,29 +54,44 @@ class Record:
     def predictions(self) -> pd.DataFrame:
         """One row per tested utterance: utterance_id, speaker, label, predicted, fold."""
         columns = ("utterance_id", "speaker", "label", "predicted")
-        return pd.concat(
-            [pd.DataFrame({c: fold[c] for c in columns}).assign(fold=fold["name"]) for fold in self.folds],
-            ignore_index=True,
-        )
+        parts = [pd.DataFrame({c: fold[c] for c in columns}).assign(fold=fold["name"]) for fold in self.folds]
+        return pd.concat(parts, ignore_index=True)
 
-    def scores(self) -> dict[str, float | tuple[float, float]]:
-        """Overall accuracy and UAR over all tested utterances, and their intervals over speakers."""
+    def confusion(self) -> np.ndarray:
+        """Counts `(classes, classes)` over all tested utterances: true class in rows."""
         rows = self.predictions()
-        columns = rows["label"].to_numpy(), rows["predicted"].to_numpy()
-        found = {"overall_accuracy": metrics.overall_accuracy(*columns), "uar": metrics.uar(*columns)}
-        if rows["speaker"].nunique() > 2:
-            speakers = rows["speaker"].to_numpy()
-            for name in tuple(found):
-                found[f"{name}_interval"] = metrics.interval_over_speakers(getattr(metrics, name), *columns, speakers)
-        return found
+        return metrics.confusion(rows["label"], rows["predicted"], len(self.classes))
 
-    def seconds(self) -> float:
-        """Time spent on all folds, in seconds."""
-        return sum(fold["seconds"] for fold in self.folds)
+    def recalls(self) -> dict[str, float]:
+        """Recall of each class and, as `overall`, the accuracy over all tested utterances."""
+        matrix = self.confusion()
+        found = matrix.diagonal() / matrix.sum(1).clip(1)
+        return {"overall": matrix.trace() / matrix.sum(), **dict(zip(self.classes, found, strict=True))}
+
+    def scores(self) -> dict[str, tuple[float, float, float]]:
+        """Overall accuracy and UAR over all tested utterances, each with the ends of its interval over speakers.
+
+        With fewer than three speakers the interval of the accuracy is Wilson's, and that of the UAR NaN.
+        """
+        rows = self.predictions()
+        labels, predicted, speakers = (rows[name].to_numpy() for name in ("label", "predicted", "speaker"))
+        found = {"overall_accuracy": metrics.overall_accuracy, "uar": metrics.uar}
+        if rows["speaker"].nunique() > 2:
+            ends = {n: metrics.interval_over_speakers(f, labels, predicted, speakers) for n, f in found.items()}
+        else:
+            wilson = metrics.wilson_interval(int((labels == predicted).sum()), len(labels))
+            ends = {"overall_accuracy": wilson, "uar": (np.nan, np.nan)}
+        return {name: (score(labels, predicted), *ends[name]) for name, score in found.items()}
 
     def updates(self) -> int:
         """Optimiser steps of a fold (0 for a model that takes none)."""
         return round(np.mean([fold.get("updates", 0) for fold in self.folds]))
+
+    def shown(self, score: str) -> str:
+        """A score in per cent with its interval; a dagger marks a number of earlier code."""
+        value, low, high = (100 * number for number in self.scores()[score])
+        interval = "" if np.isnan(low) else f" [{low:.0f}, {high:.0f}]"
+        return f"{value:.1f}{interval}{'' if self.is_current() else ' †'}"
 
     def is_current(self) -> bool:
         """Whether the code that made this record is the code that reads it."""
@@ -91,7 +104,6 @@ def code_hash(source: str, protocol: str) -> str:
 
     `source` is a function's name within serlib, such as `papers.li2018.reproduce`. Comments, docstrings, layout and
     the Python version do not count.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     root = Path(__file__).parent
@@ -154,54 +166,38 @@ def cross_validate(
     the fold too. `folds` takes only the first few.
 
     Raises InputError when the record in the folder is torn or of other settings or code.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    record = Record(
-        model=model,
-        source=source,
-        corpus=task.corpus,
-        protocol=task.protocol,
-        classes=list(task.classes),
-        settings=settings,
-        seed=seed,
-        code=code_hash(source, task.protocol),
-        environment=environment(),
-        date=datetime.date.today().isoformat(),
-        folds=[],
-    )
-    path = folder and Path(folder) / f"{model}_{task.corpus}_{task.protocol}_{digest(settings, seed)[:6]}.json"
+    code, date = code_hash(source, task.protocol), datetime.date.today().isoformat()
+    settings = json.loads(json.dumps(settings))  # as it will be read back
+    about = (model, source, task.corpus, task.protocol, list(task.classes), settings, seed, code)
+    record = Record(*about, environment=environment(), date=date, folds=[])
+    name = re.sub(r"[^\w.]+", "-", model)
+    path = folder and Path(folder) / f"{name}_{task.corpus}_{task.protocol}_{digest(settings, seed)[:6]}.json"
     if path and path.exists():
-        found = read_record(path)
-        if (found.code, found.settings, found.seed) != (record.code, record.settings, record.seed):
+        record = read_record(path)
+        if (record.code, record.settings, record.seed) != (code, settings, seed):
             raise InputError(f"{path}: this record is of earlier code or other settings. Move it away to run again.")
-        record = found
     for fold in task.folds[len(record.folds) : folds]:
         start = time.perf_counter()
         outcome = test_fold(fold, path and path.with_suffix(".checkpoint"))
-        seconds = outcome.pop("seconds", None) or time.perf_counter() - start
-        record.folds.append(_fold_entry(task, fold, outcome) | {"seconds": round(seconds, 1)})
+        outcome.setdefault("seconds", time.perf_counter() - start)
+        if "scores" in outcome:
+            scores = np.asarray(outcome["scores"])
+            outcome |= {"predicted": scores.argmax(1), "scores": scores.round(4).astype(float)}
+        rows = task.table.iloc[fold.test]
+        entry = {"name": fold.name, "utterance_id": rows["utterance_id"], "speaker": rows["speaker"]}
+        entry |= {"label": task.labels[fold.test]} | outcome
+        record.folds.append({key: np.asarray(value).tolist() for key, value in entry.items()})
         if path:
             with write_atomically(path) as file:
-                file.write(json.dumps(dataclasses.asdict(record), indent=None).encode())
+                file.write(json.dumps(dataclasses.asdict(record)).encode())
             path.with_suffix(".checkpoint").unlink(missing_ok=True)
     return record
 
 
-def _fold_entry(task: Task, fold: Fold, outcome: dict) -> dict:
-    """What a record keeps of one fold, in types that JSON knows."""
-    rows = task.table.iloc[fold.test]
-    if "scores" in outcome:
-        scores = np.asarray(outcome["scores"])
-        outcome = outcome | {"predicted": scores.argmax(1), "scores": scores.round(4).astype(float)}
-    entry = {"name": fold.name, "utterance_id": rows["utterance_id"], "speaker": rows["speaker"]}
-    entry |= {"label": task.labels[fold.test]} | outcome
-    return {key: np.asarray(value).tolist() if np.ndim(value) else value for key, value in entry.items()}
-
-
 def read_record(path: str | Path) -> Record:
     """The record in a JSON file. Raises InputError when the file is torn or not a record.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     try:
@@ -212,8 +208,56 @@ def read_record(path: str | Path) -> Record:
 
 def reference(paper: str, **wanted: object) -> list[Record]:
     """The reference records of a paper whose fields have the wanted values, as `reference("li2018", corpus="emodb")`.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     records = map(read_record, sorted((REFERENCE / paper).glob("*.json")))
     return [record for record in records if all(getattr(record, key) == value for key, value in wanted.items())]
+
+
+def fullest(records: Iterable[Record]) -> list[Record]:
+    """Of each model the record that was trained longest: chosen by effort, never by score.
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    longest: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: record.updates()):
+        longest[record.model] = record
+    return list(longest.values())
+
+
+def compare(published: pd.DataFrame, references: Iterable[Record], this_run: Iterable[Record]) -> pd.DataFrame:
+    """Published, reference and this run side by side, a row for each model; what was not measured says so.
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    columns = {("published", name): published[name].map("{:.2f}".format) for name in published}
+    for title, records in (("reference", fullest(references)), ("this run", list(this_run))):
+        for score in ("overall_accuracy", "uar"):
+            corpora = " ".join(sorted({record.corpus for record in records}))
+            name = {"overall_accuracy": "accuracy", "uar": "UAR"}[score]
+            columns[f"{title}: {corpora}", name] = pd.Series({r.model: r.shown(score) for r in records})
+    order = [*published.index, *(record.model for record in this_run if record.model not in published.index)]
+    return pd.DataFrame(columns, index=order).fillna("not run")
+
+
+def describe(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a record: what was run, what came out, and what it took.
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    rows = [
+        {
+            "corpus": record.corpus,
+            "model": record.model,
+            "accuracy": record.shown("overall_accuracy"),
+            "UAR": record.shown("uar"),
+            "utterances": len(record.predictions()),
+            "folds": len(record.folds),
+            "batch": record.settings.get("batch_size", ""),
+            "updates a fold": record.updates() or "",
+            "seed": record.seed,
+            "ran on": f"{record.environment['device']}, {record.environment['threads']} thread(s)",
+            "precision": record.environment["precision"],
+            "minutes": round(sum(fold["seconds"] for fold in record.folds) / 60, 1),
+            "date": record.date,
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows).sort_values(["corpus", "model", "folds"]).set_index(["corpus", "model"])

@@ -1,19 +1,19 @@
 """A corpus of synthetic speech, written as IEMOCAP is: every page runs on it, with no licence and no network.
 
-Each utterance has an emotion, and a place drawn near it in the space of valence, activation and dominance.
-`RULES` turn the place into prosody; three simulated raters disagree about it as raters do. The rules are
-linear, as in Schröder (2006, IEEE Trans. Audio Speech Lang. Process. 14), with the signs on which Scherer
-(2003, Speech Communication 40) and Juslin and Laukka (2003, Psychological Bulletin 129) agree: activation
-raises F0, its range, tempo and the high frequencies, and shortens pauses; joy widens the range and, smiling,
-raises the formants; anger is tense; sadness is low, flat, slow and breathy. Loudness says little, for
-everybody sits at their own distance from the microphone, and improvised words say nothing. This corpus
-teaches how to work; it is no evidence about human speech.
+Each utterance has an emotion, and a place drawn near it in the space of valence, activation and dominance. The rules of
+synthetic.toml turn the place into prosody; three simulated raters disagree about it as raters do. The rules are linear,
+as in Schröder (2006, IEEE Trans. Audio Speech Lang. Process. 14), with the signs on which Scherer (2003, Speech
+Communication 40) and Juslin and Laukka (2003, Psychological Bulletin 129) agree: activation raises F0, its range, tempo
+and the high frequencies, and shortens pauses; joy widens the range and, smiling, raises the formants; anger is tense;
+sadness is low, flat, slow and breathy. Loudness says little, for everybody sits at their own distance from the
+microphone, and improvised words say nothing. This corpus teaches how to work; it is no evidence about human speech.
 """
 
 import errno
 import io
 import os
 import shutil
+import tomllib
 import zlib
 from collections import Counter
 from importlib.metadata import version
@@ -30,62 +30,9 @@ from serlib.cache import cache_root, digest
 from serlib.errors import InputError
 from serlib.iemocap import EMOTIONS, alignment_path, read_iemocap
 
-__all__ = ["load_synthetic", "make_synthetic"]
-
 RATE = 16_000
-
-#: Valence, activation and dominance, from 1 to 5, at the centre of each emotion.
-PLACES = dict(ang=(1.9, 3.8, 4.0), hap=(4.2, 3.4, 3.2), neu=(3.0, 2.8, 2.9), sad=(2.0, 2.1, 2.3))
-PLACES |= dict(exc=(4.3, 4.0, 3.5), fru=(2.2, 3.0, 3.4))
-
-#: Neutral value; change per unit of valence, activation, dominance; spread over utterances and over speakers.
-RULES = {
-    "pitch": (38, 11.0, 18.0, -2.0, 3.5, 4.0),  # 50 steps are an octave
-    "pitch_range": (38, 26.0, 16.0, 2.0, 6.0, 5.0),  # espeak's scale
-    "rate": (170, 10.0, 28.0, 4.0, 8.0, 8.0),  # words per minute
-    "word_gap": (2.0, -1.0, -3.5, -1.0, 0.8, 0.5),  # pauses between words, 10 ms
-    "tilt": (0.0, -1.4, 2.2, 1.4, 0.6, 0.6),  # dB per octave above 500 Hz
-    "breath": (-26, 1.0, -4.0, -8.0, 2.0, 2.0),  # dB, noise to voice
-    "formants": (1.0, 0.05, 0.0, -0.012, 0.007, 0.025),  # factor
-    "gain": (-27, 0.0, 1.0, 0.5, 4.0, 3.0),  # dB below full scale
-}
-ASKED = {"rate": (90, 320), "pitch": (0, 99), "pitch_range": (5, 99), "word_gap": (0, 8)}
-VOICES = {"F": ("f1", "Annie", "linda", "f1", "Annie"), "M": ("m1", "m3", "m6", "m1", "m3")}
-
-#: Improvised utterances of each session's woman and man: IEMOCAP's proportions, at a scale of about 1 to 22.
-CODES = ("neu", "hap", "exc", "sad", "ang", "fru", "xxx")
-SIZES = {
-    "small": (
-        ((5, 2, 2, 2, 2, 1, 1), (5, 2, 2, 3, 2, 1, 1)),
-        ((4, 2, 4, 3, 2, 1, 1), (6, 2, 2, 2, 2, 1, 1)),
-        ((4, 2, 2, 5, 2, 1, 1), (5, 2, 2, 4, 3, 1, 1)),
-        ((2, 2, 5, 2, 2, 1, 1), (6, 2, 2, 2, 2, 1, 1)),
-        ((7, 3, 3, 3, 2, 1, 1), (6, 2, 5, 3, 2, 1, 1)),
-    )
-}
-
-#: What is said in improvised speech, whatever the emotion.
-SHORT = "Yeah.|Yeah. I don't know.|Okay.|Right.|I see.|Maybe.|Really?|You think so?"
-OPENERS = "Well,|You know,|I mean,|Listen,|Look,|So|I think|I guess|And then|As far as I know,||||"
-CLOSERS = ", that's all.|, or something like that.|, more or less.|, you see.|.|.|.|.|?"
-CLAUSES = """the train leaves at seven|my sister keeps the keys|we moved those boxes yesterday|it was on sale
-nobody told me about this meeting|she put your letter on my desk|they painted every wall again|they left
-I left my coat near the door|the shop opens after lunch|he called twice this morning|we both work on Mondays
-you were sitting by the window|the bus stops right behind that church|I have to sign three more papers
-we talked about it last week|the neighbours have two dogs now|they want us there before noon|it never rains
-it takes about twenty minutes from here|I found the ticket under a chair|our table is next to the kitchen
-he asked what time the doctor comes|you said the road was closed|the lights went out at half past nine
-my brother drives a different car these days|she writes her name on everything|our cousin plays the piano"""
-
-#: The scripted dialogue, the same in every session. As in IEMOCAP, its lines give their emotion away.
-SCRIPT = """F neu What time is it?
-M neu Almost nine. They are late again.
-F fru You always say that, and then we wait all evening.
-M ang Then don't wait! Nobody asked you to wait!
-F sad I thought this evening would be different.
-M sad So did I. I really did.
-F exc Listen! There's a car outside, it must be her!
-M hap I told you. She never forgets us."""
+MADE_OF = Path(__file__).with_suffix(".toml")
+_of = tomllib.loads(MADE_OF.read_text("utf-8"))
 
 
 def load_synthetic(size: str = "small") -> pd.DataFrame:
@@ -93,10 +40,9 @@ def load_synthetic(size: str = "small") -> pd.DataFrame:
 
     It is made once, however many processes ask for it, and again when the code that makes it has changed.
     Raises InputError for an unknown size, and when there is no room for it on the disk.
-
     Page: book/your_corpus.md
     """
-    makers = [Path(file).read_bytes() for file in (__file__, espeak.__file__)]
+    makers = [Path(file).read_bytes() for file in (__file__, MADE_OF, espeak.__file__)]
     root = cache_root() / f"synthetic-{size}-{digest(*makers, version('espeakng-loader'))}"
     if not root.exists():
         _make_once(root, size)
@@ -128,18 +74,18 @@ def make_synthetic(root: str | Path, size: str = "small", seed: int = 0) -> Path
     `small` has ten speakers in five sessions and 210 utterances. Equal seeds give equal bytes on one
     platform; what is random in an utterance comes from the seed and its id alone. Raises InputError for an
     unknown size, and for a folder that holds something.
-
     Page: book/your_corpus.md
     """
     root = Path(root)
-    if size not in SIZES:
-        raise InputError(f"There is no synthetic corpus of size {size!r}; take one of {', '.join(SIZES)}.")
+    codes, sizes = _of["sizes"]["codes"], [name for name in _of["sizes"] if name != "codes"]
+    if size not in sizes:
+        raise InputError(f"There is no synthetic corpus of size {size!r}; take one of {', '.join(sizes)}.")
     if root.is_dir() and any(root.iterdir()):
         raise InputError(f"{root} is not empty. Give a new folder, or empty this one.")
-    script = [line.split(" ", 2) for line in SCRIPT.split("\n")]
-    for number, (woman, man) in enumerate(SIZES[size], 1):
-        turns = [("F", code, None) for code in np.repeat(CODES, woman)]
-        turns += [("M", code, None) for code in np.repeat(CODES, man)]
+    script = _of["sentences"]["script"]
+    for number, (woman, man) in enumerate(_of["sizes"][size], 1):
+        turns = [("F", code, None) for code in np.repeat(codes, woman)]
+        turns += [("M", code, None) for code in np.repeat(codes, man)]
         _random(seed, f"Ses0{number}").shuffle(turns)
         _write_dialogue(root, f"Ses0{number}F_impro01", turns[::2], seed)
         _write_dialogue(root, f"Ses0{number}M_impro02", turns[1::2], seed)
@@ -203,9 +149,9 @@ def _rate(code: str, rng: np.random.Generator) -> tuple[np.ndarray, list[str], n
 
     Drawn until most vote for `code`, or no two agree where it is `xxx`: a label is what raters agree on.
     """
-    names, centres = list(PLACES), np.array(list(PLACES.values()))
+    names, centres = list(_of["places"]), np.array(list(_of["places"].values()))
     while True:
-        place = rng.normal(PLACES.get(code, rng.choice(centres)), 0.25)
+        place = rng.normal(_of["places"].get(code, rng.choice(centres)), 0.25)
         heard = rng.normal(place, 0.4, (3, 3))
         votes = [names[i] for i in np.linalg.norm(heard[:, None] - centres, axis=2).argmin(axis=1)]
         favourite, count = Counter(votes).most_common(1)[0]
@@ -215,8 +161,7 @@ def _rate(code: str, rng: np.random.Generator) -> tuple[np.ndarray, list[str], n
 
 def _compose(rng: np.random.Generator) -> str:
     """A few sentences, together about as long as IEMOCAP's utterances."""
-    short, openers, closers = (pool.split("|") for pool in (SHORT, OPENERS, CLOSERS))
-    clauses = CLAUSES.replace("\n", "|").split("|")
+    short, openers, closers, clauses = (_of["sentences"][pool] for pool in ("short", "openers", "closers", "clauses"))
     length, text = min(rng.lognormal(np.log(54), 0.6), 68), ""
     while len(text) < length - 8:
         sentence = f"{rng.choice(openers)} {rng.choice(clauses)}{rng.choice(closers)}".strip()
@@ -228,15 +173,15 @@ def _compose(rng: np.random.Generator) -> str:
 
 def _say(text: str, place: np.ndarray, speaker: str, seed: int, rng: np.random.Generator) -> tuple:
     """A text, said by a speaker from a place in emotion space: the samples, and timed words and phones."""
-    person, rules = _random(seed, speaker), np.array(list(RULES.values()))
-    moved = person.uniform(0.8, 1.2) * rules[:, 1:4] @ (place - PLACES["neu"])
+    person, rules = _random(seed, speaker), np.array(list(_of["rules"].values()))
+    moved = person.uniform(0.8, 1.2) * rules[:, 1:4] @ (place - _of["places"]["neu"])
     spread = rng.normal(0, rules[:, 4]) + person.normal(0, rules[:, 5])
-    cue = dict(zip(RULES, rules[:, 0] + moved + spread, strict=True))
+    cue = dict(zip(_of["rules"], rules[:, 0] + moved + spread, strict=True))
     # Played faster, formants rise as in a shorter vocal tract; F0 and tempo are asked for so much lower.
     cue["pitch"] -= 50 * np.log2(cue["formants"])
     cue["rate"] /= cue["formants"]
-    asked = {name: int(np.clip(cue[name], *limits)) for name, limits in ASKED.items()}
-    voice = VOICES[speaker[-1]][int(speaker[4]) - 1]
+    asked = {name: int(np.clip(cue[name], *limits)) for name, limits in _of["limits"].items()}
+    voice = _of["voices"][speaker[-1]][int(speaker[4]) - 1]
     speech = espeak.speak(text, f"en-us+{voice}", volume=60, **asked)
     size = next_fast_len(round((speech.words[-1][1] + 0.03) * speech.rate))
     length = next_fast_len(round(size / cue["formants"] * RATE / speech.rate))

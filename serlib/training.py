@@ -17,15 +17,12 @@ from serlib.cache import digest, write_atomically
 from serlib.device import autocast, choose_device, choose_precision, seed_everything
 from serlib.errors import InputError
 
-__all__ = ["Fitted", "batches", "fit", "predict"]
-
 
 @dataclasses.dataclass
 class Fitted:
     """A trained model and how it came about.
 
     `history` has one entry an epoch: mean training loss, learning rate, updates so far, seconds.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
@@ -39,7 +36,6 @@ def batches(
     """Every example once, `size` at a time: in random order with a generator, else in their own order.
 
     The tensors may lie on any device; the order is drawn on the CPU, so it is the same on all of them.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     order = torch.arange(len(inputs)) if generator is None else torch.randperm(len(inputs), generator=generator)
@@ -62,14 +58,13 @@ def fit(
 ) -> Fitted:
     """Train `model` on the chosen device and leave it there.
 
-    `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); `most_updates` ends training early.
-    `watch(history)` is called after each epoch. With a `checkpoint` path the state is written there after every epoch and
-    found again by the next call: a run that was killed goes on, and ends in the same model as one that was not (on a CPU, to
-    the last bit).
+    `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); `most_updates` ends training
+    early. `watch(history)` is called after each epoch. With a `checkpoint` path the state is written there after every
+    epoch and found again by the next call: a run that was killed goes on, and ends in the same model as one that was
+    not (on a CPU, to the last bit).
 
     Raises InputError when the checkpoint is torn or belongs to another model, schedule or seed, and FloatingPointError
     when training diverges; the checkpoint of the last good epoch is kept.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     device = choose_device()
@@ -146,7 +141,6 @@ def _resume(path: Path, parts: dict, run: str, generator: torch.Generator) -> li
 @torch.no_grad()
 def predict(model: nn.Module, inputs: Tensor, batch_size: int = 64, precision: torch.dtype | None = None) -> Tensor:
     """The model's outputs in float32 on the CPU, `(examples, classes)`, in the order of the inputs.
-
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     device = next(model.parameters()).device

@@ -1,0 +1,477 @@
+"""Li 2018: the features, filters and poolings against loops over the equations; a run that is killed and goes on."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from serlib import results
+from serlib.corpora import read_folder
+from serlib.features import extract, spectrogram
+from serlib.papers import li2018 as paper
+from serlib.papers.li2018 import (
+    AttentionPooling,
+    BilinearPooling,
+    FirstLayer,
+    GlobalAveragePooling,
+    Schedule,
+    SingleLayer,
+    attention_maps,
+    backbone,
+    listening_habits,
+    make_model,
+    mu_law,
+    paper_schedule,
+    reproduce,
+    same,
+    segments_for_testing,
+    segments_for_training,
+    to_unit_range,
+    train,
+    utterance_scores,
+)
+from serlib.protocols import li2018
+
+ROOT = Path(__file__).parents[2]
+RNG = np.random.default_rng(0)
+FEATURES = torch.from_numpy(RNG.normal(size=(3, 80, 5, 6)))  # float64
+SPEECH = (RNG.normal(size=40_000) * np.sin(np.arange(40_000) / 5000)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def single_precision(monkeypatch):
+    """The same arithmetic on every processor."""
+    monkeypatch.setenv("SERLIB_PRECISION", "float32")
+    torch.manual_seed(0)
+
+
+def parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def close(found, expected, tolerance=1e-5):
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=tolerance, atol=tolerance)
+
+
+# Features
+
+
+@pytest.mark.parametrize(("decibels", "expected"), [(0, 1), (-20, 0.591), (-40, 0.229), (-60, 0.041), (-80, 0.0045)])
+def test_mu_law_of_the_largest(decibels, expected):
+    """Else the default reading would not be the soft logarithm that the chapter shows."""
+    magnitude = torch.tensor([[[5.0, 5 * 10 ** (decibels / 20)]]])
+    assert mu_law(to_unit_range(magnitude))[0, 0, 1].item() == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize(("decibels", "expected"), [(0, 1), (-40, -0.9964), (-60, -0.9996)])
+def test_mu_law_of_min_max(decibels, expected):
+    """Else the other reading, in which quiet bins sit where the curve is flat, would not be what is compared with."""
+    magnitude = torch.tensor([[[5.0, 0.0, 5 * 10 ** (decibels / 20)]]])
+    assert mu_law(to_unit_range(magnitude, "min-max"))[0, 0, 2].item() == pytest.approx(expected, abs=5e-5)
+
+
+def test_mu_law_is_equation_1():
+    """Else the curve would be another one, or not be odd."""
+    x = np.linspace(-1, 1, 201)
+    close(mu_law(torch.from_numpy(x)), np.sign(x) * np.log(1 + 255 * np.abs(x)) / np.log(256), 1e-12)
+
+
+@pytest.mark.parametrize("reading", ["largest", "min-max"])
+def test_each_segment_is_scaled_by_itself(reading):
+    """Else a loud segment would push down the ones beside it, or a silent one give NaN."""
+    magnitude = torch.rand(4, 400, 200) * torch.tensor([1, 10, 100, 0]).view(4, 1, 1)
+    scaled = to_unit_range(magnitude, reading)
+    assert torch.isfinite(scaled).all() and scaled.min() >= -1 and scaled.max() <= 1
+    torch.testing.assert_close(scaled[:3].amax((1, 2)), torch.ones(3))
+    torch.testing.assert_close(scaled[1:2], to_unit_range(magnitude[1:2], reading))
+
+
+@pytest.mark.parametrize(
+    ("make", "hop", "counts"), [(segments_for_training, 16_000, (1, 1, 2)), (segments_for_testing, 6_400, (1, 2, 4))]
+)
+def test_segments(make, hop, counts):
+    """Else the network would be trained or tested on other stretches than the paper's."""
+    for samples, count in zip((20_000, 40_000, 52_000), counts, strict=True):
+        waveform = np.pad(SPEECH, (0, 12_000), mode="reflect")[:samples]
+        found = make(waveform)
+        assert found.shape == (count, 400, 200) and found.dtype == np.float16
+        padded = np.pad(waveform, (0, max(0, 32_000 - samples)))
+        for number in range(count):
+            piece = spectrogram(padded[None, number * hop :][:, :32_000])[0].numpy()
+            expected = np.log1p(255 * piece / piece.max()) / np.log(256)
+            np.testing.assert_allclose(found[number], expected, atol=1e-3)
+
+
+# Filters and backbone
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 2), (2, 8), (3, 3), (1, 2), (2, 1), (5, 4), (100, 2)])
+def test_same_keeps_the_size_for_even_filters_too(height, width):
+    """Else a map would shrink, or be shifted against the loop over the definition."""
+    picture, kernel = RNG.normal(size=(12, 9)), RNG.normal(size=(height, width))
+    padded = same(height, width)(torch.from_numpy(picture)[None, None])
+    found = nn.functional.conv2d(padded, torch.from_numpy(kernel)[None, None])[0, 0]
+    assert found.shape == (12, 9)
+    top, left = (height - 1) // 2, (width - 1) // 2
+    for y, x in [(0, 0), (11, 8), (5, 4), (11, 0)]:
+        total = 0.0
+        for i in range(height):
+            for j in range(width):
+                row, column = y + i - top, x + j - left
+                if 0 <= row < 12 and 0 <= column < 9:
+                    total += kernel[i, j] * picture[row, column]
+        assert found[y, x].item() == pytest.approx(total)
+
+
+def test_the_first_layer_has_tall_and_wide_filters():
+    """Else "time-specific" and "frequency-specific" filters would have each other's shapes."""
+    layer = FirstLayer()
+    shapes = [tuple(weight.shape) for weight in layer.parameters() if weight.ndim == 4]
+    assert shapes == [(8, 1, 10, 2), (8, 1, 2, 8)] and parameters(layer) == 168 + 136
+    assert layer(torch.zeros(1, 1, 40, 20)).shape == (1, 16, 40, 20)
+
+
+def test_the_backbone_stage_by_stage():
+    """Else pools or channels would stand elsewhere than in the table of the chapter."""
+    stages, x = backbone().eval(), torch.rand(1, 1, 400, 200)
+    counts = []
+    with torch.no_grad():
+        for stage, shape in zip(
+            stages, [(16, 400, 200), (32, 200, 100), (48, 100, 50), (64, 100, 50), (80, 100, 50)], strict=True
+        ):
+            x = stage(x)
+            assert x.shape == (1, *shape) and x.min() >= 0
+            counts.append(parameters(stage))
+    assert counts == [168 + 136 + 32, 4640 + 64, 13_872 + 96, 27_712 + 128, 46_160 + 160]
+    assert parameters(stages) == 93_168
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("CNN_TF_GAP", 93_492), ("CNN_TF_Bilinear", 118_772), ("CNN_TF_Att.pooling", 93_573), ("Conv1_10x2", 436)],
+)
+def test_parameter_counts(name, count):
+    """Else the network would not be the paper's."""
+    model = make_model(name).eval()
+    assert parameters(model) == count
+    with torch.no_grad():
+        assert model(torch.rand(2, 40, 20)).shape == (2, 4)
+
+
+def test_names_of_the_table_are_names_of_models():
+    """Else a row of the paper's table could not be compared with ours."""
+    assert {"CNN_TF_GAP", "CNN_TF_Bilinear", "CNN_TF_Att.pooling"} <= set(paper.PUBLISHED.index) & set(paper.POOLINGS)
+    assert isinstance(make_model("Conv1_2x80"), SingleLayer)
+
+
+@pytest.mark.parametrize("name", ["CNN_TF_GAP", "CNN_TF_Bilinear", "CNN_TF_Att.pooling", "Conv1_10x2"])
+def test_the_order_of_a_batch_does_not_matter(name):
+    """Else an utterance's class would depend on what is tested beside it."""
+    model, inputs = make_model(name).eval(), torch.rand(4, 40, 20)
+    order = torch.tensor([2, 0, 3, 1])
+    with torch.no_grad():
+        torch.testing.assert_close(model(inputs)[order], model(inputs[order]))
+        torch.testing.assert_close(model(inputs)[1:2], model(inputs[1:2]))
+
+
+# Poolings
+
+
+def test_global_average_pooling_is_a_loop():
+    """Else equation 3 would be something else than an average over positions."""
+    pooling = GlobalAveragePooling().double()
+    weight, bias = pooling.classify.weight.detach().numpy(), pooling.classify.bias.detach().numpy()
+    scores, weights = pooling(FEATURES)
+    assert weights is None
+    for number, features in enumerate(FEATURES.numpy()):
+        for k in range(4):
+            total = bias[k]
+            for channel in range(80):
+                total += weight[k, channel] * sum(features[channel].ravel()) / 30
+            assert scores[number, k].item() == pytest.approx(total)
+
+
+def test_bilinear_pooling_is_a_loop():
+    """Else equation 4 would not be a sum of outer products, or be normalised in another way."""
+    pooling, features = BilinearPooling(channels=5), FEATURES[:, :5]
+    weight, bias = (part.detach().double().numpy() for part in (pooling.classify.weight, pooling.classify.bias))
+    found = pooling(features)[0]
+    for number, one in enumerate(features.numpy()):
+        products = np.zeros((5, 5))
+        for y in range(5):
+            for x in range(6):
+                products += np.outer(one[:, y, x], one[:, y, x])
+        rooted = np.sign(products) * np.sqrt(np.abs(products))
+        vector = (rooted / np.sqrt((rooted**2).sum())).ravel()
+        close(found[number], weight @ vector + bias, 1e-4)
+
+
+def test_attention_pooling_is_a_triple_loop():
+    """Else equation 8 would not be a sum over positions of attention times the map of a class."""
+    pooling = AttentionPooling().double()
+    top, bottom = (
+        pooling.top_down.weight.detach().numpy()[..., 0, 0],
+        pooling.bottom_up.weight.detach().numpy()[0, :, 0, 0],
+    )
+    top_bias, bottom_bias = pooling.top_down.bias.detach().numpy(), pooling.bottom_up.bias.item()
+    scores, weights = pooling(FEATURES)
+    for number, features in enumerate(FEATURES.numpy()):
+        saliency = np.zeros((5, 6))
+        for y in range(5):
+            for x in range(6):
+                saliency[y, x] = bottom_bias
+                for channel in range(80):
+                    saliency[y, x] += bottom[channel] * features[channel, y, x]
+        attention = np.exp(saliency) / np.exp(saliency).sum()
+        close(weights[number], attention)
+        for k in range(4):
+            total = 0.0
+            for y in range(5):
+                for x in range(6):
+                    total += attention[y, x] * (top_bias[k] + sum(top[k] * features[:, y, x]))
+            assert scores[number, k].item() == pytest.approx(total, rel=1e-5, abs=1e-6)
+    close(weights.sum((1, 2)), np.ones(3))
+
+
+def test_bilinear_pooling_of_rank_1_is_attention_pooling():
+    """Else the algebra from equation 4 to 8, on which the paper stands, would not hold for our modules."""
+    pooling = AttentionPooling().double()
+    for layer in (pooling.top_down, pooling.bottom_up):
+        nn.init.zeros_(layer.bias)
+    a, b = pooling.top_down.weight[:, :, 0, 0], pooling.bottom_up.weight[0, :, 0, 0]
+    attention = (pooling.top_down(FEATURES) * pooling.bottom_up(FEATURES)).sum((2, 3))  # no softmax
+    for number, features in enumerate(FEATURES):
+        x = features.flatten(1).T  # (positions, channels)
+        for k in range(4):
+            trace = torch.trace(x.T @ x @ torch.outer(a[k], b).T)
+            torch.testing.assert_close(trace, attention[number, k])
+            torch.testing.assert_close((x @ a[k]) @ (x @ b), trace)
+
+
+def test_equal_attention_is_global_average_pooling():
+    """Else the two models that are compared would differ in more than the attention."""
+    attention, average = AttentionPooling(), GlobalAveragePooling()
+    nn.init.zeros_(attention.bottom_up.weight)
+    average.classify.weight.data = attention.top_down.weight.data[:, :, 0, 0]
+    average.classify.bias.data = attention.top_down.bias.data
+    features = FEATURES.float()
+    torch.testing.assert_close(attention(features)[0], average(features)[0])
+
+
+def test_masked_positions_do_not_count():
+    """Else an utterance would get another class when it is padded to the length of its neighbour."""
+    pooling, features = AttentionPooling(), FEATURES.float()
+    scores, weights = pooling(features)
+    padded = torch.cat([features, 100 * torch.rand(3, 80, 5, 4)], dim=3)
+    mask = torch.arange(10).expand(3, 5, 10) < 6
+    masked_scores, masked_weights = pooling(padded, mask)
+    torch.testing.assert_close(masked_scores, scores)
+    torch.testing.assert_close(masked_weights[..., :6], weights)
+    assert not masked_weights[..., 6:].any()
+    torch.testing.assert_close(pooling(features, torch.ones(3, 5, 6, dtype=torch.bool))[0], scores)
+    assert not torch.allclose(pooling(padded)[0], scores)
+
+
+def test_attention_does_not_depend_on_the_batch():
+    """Else the softmax would run over the utterances too."""
+    pooling, features = AttentionPooling(), FEATURES.float()
+    torch.testing.assert_close(pooling(features)[1][1:2], pooling(features[1:2])[1])
+
+
+def test_the_scale_trap():
+    """Else softmax and then mean would not show the 5000 times smaller scores that stall training."""
+    summed, averaged = AttentionPooling(), AttentionPooling(reduce="mean")
+    averaged.load_state_dict(summed.state_dict())
+    features = torch.rand(2, 80, 100, 50)
+    torch.testing.assert_close(5000 * averaged(features)[0], summed(features)[0])
+    model = make_model("CNN_TF_Att.pooling, averaged")
+    assert model.pooling.reduce == "mean" and make_model("CNN_TF_Att.pooling").pooling.reduce == "sum"
+
+
+# Training and testing
+
+
+def test_the_schedule_is_the_papers():
+    """Else "as in the paper" would be trained for another time, or with another optimiser."""
+    assert dataclasses.astuple(Schedule()) == (50, 64, 0.05, (20, 30, 40), None)
+
+
+@pytest.fixture
+def task(corpus):
+    return li2018(read_folder(corpus))
+
+
+def test_training_sees_the_training_speakers_only(task, monkeypatch):
+    """Else a tested speaker would be in training; and the optimiser would not be the paper's."""
+    seen = {}
+
+    def fit(model, epoch_of, make_optimiser, make_schedule, **options):
+        optimiser = make_optimiser(model.parameters())
+        seen.update(optimiser=optimiser.defaults, schedule=make_schedule(optimiser), **options)
+        inputs, targets = zip(*epoch_of(torch.Generator().manual_seed(0)), strict=True)
+        seen.update(inputs=torch.cat(inputs), targets=torch.cat(targets), sizes=[len(x) for x in inputs])
+
+    monkeypatch.setattr(paper, "fit", fit)
+    fold = task.folds[1]
+    train(task, fold, "Conv1_10x2", Schedule(5, 7, 0.05, (2, 3), 9), seed=4)
+    assert (seen["epochs"], seen["most_updates"], seen["seed"], seen["sizes"]) == (5, 9, 4, [7, 7, 2])
+    wanted = {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4, "dampening": 0}
+    assert {key: seen["optimiser"][key] for key in wanted} == wanted
+    assert (list(seen["schedule"].milestones), seen["schedule"].gamma) == ([2, 3], 0.1)
+    own = np.concatenate(extract(task.table.iloc[fold.train], segments_for_training))
+    order = [int(np.flatnonzero((own == x.numpy()).all((1, 2)))[0]) for x in seen["inputs"]]
+    assert sorted(order) == list(range(len(own))) and order != sorted(order)
+    np.testing.assert_array_equal(seen["targets"], task.labels[fold.train][order])
+
+
+@pytest.mark.parametrize("name", ["Conv1_10x2", "CNN_TF_Att.pooling"])
+def test_an_utterances_scores_do_not_depend_on_the_others(name):
+    """Else a test set in another order, or a part of it, would give other predictions."""
+    model = make_model(name).eval()
+    segments = [RNG.random((count, 40, 20)).astype(np.float16) for count in (3, 1, 70, 2)]
+    scores = utterance_scores(model, segments)
+    assert scores.shape == (4, 4)
+    np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
+    order = [2, 0, 3, 1]
+    np.testing.assert_allclose(utterance_scores(model, [segments[n] for n in order]), scores[order], atol=1e-6)
+    for number in range(4):
+        alone = utterance_scores(model, segments[number : number + 1])
+        np.testing.assert_allclose(alone[0], scores[number], atol=1e-6)
+
+
+def test_an_utterances_score_is_the_mean_over_its_segments():
+    """Else long utterances would be scored by their first or last seconds."""
+    model = make_model("Conv1_3x3").eval()
+    pieces = RNG.random((5, 40, 20)).astype(np.float16)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(pieces)).softmax(1).mean(0)
+    np.testing.assert_allclose(utterance_scores(model, [pieces])[0], expected, atol=1e-6)
+
+
+def test_paper_schedule_matches_the_updates(task):
+    """Else "matched updates" would train three or thirty times as long as the paper did."""
+    assert paper_schedule(dataclasses.replace(task, corpus="iemocap")) == Schedule()
+    schedule = paper_schedule(task, updates=200)  # sixteen segments: one update an epoch
+    assert schedule == Schedule(200, 16, 0.05, (80, 120, 160))
+
+
+def test_attention_maps():
+    """Else the picture would show the maps of something else than the scores."""
+    model, picture = make_model("CNN_TF_Att.pooling").eval(), torch.rand(400, 200)
+    weights, classes = attention_maps(model, picture)
+    assert weights.shape == (100, 50) and classes.shape == (4, 100, 50)
+    assert weights.sum() == pytest.approx(1, abs=1e-4)
+    with torch.no_grad():
+        np.testing.assert_allclose((weights * classes).sum((1, 2)), model(picture[None])[0], atol=1e-5)
+
+
+class Listener(nn.Module):
+    """A model that attends to a place as much as the picture is bright there."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.backbone = nn.AvgPool2d(4)
+        self.pooling = Brightness()
+
+
+class Brightness(nn.Module):
+    def forward(self, features):
+        return None, features[:, 0] / features.sum()
+
+    def top_down(self, features):
+        return features.expand(-1, 4, -1, -1)
+
+
+@pytest.mark.parametrize(("hertz", "low"), [(200, 1), (1000, 0)])
+def test_listening_habits(hertz, low):
+    """Else "attention follows energy" would be measured along the wrong axis: here it is known to be so."""
+    time = np.arange(32_000) / 16_000
+    swelling = (np.sin(2 * np.pi * hertz * time) * time).astype(np.float32)
+    together, attention, energy = listening_habits(Listener().eval(), swelling)
+    assert together > 0.95 and energy == pytest.approx(low, abs=0.01)
+    assert attention > 0.5 if low else attention < 0.2
+
+
+QUICK = Schedule(epochs=4, batch_size=8, learning_rate=0.05, milestones=(2, 3))
+RUN = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from serlib.corpora import read_folder
+from serlib.papers.li2018 import Schedule, reproduce
+from serlib.protocols import li2018
+schedule = Schedule(epochs=4, batch_size=8, learning_rate=0.05, milestones=(2, 3))
+task = li2018(read_folder(sys.argv[1]))
+reproduce(task, "Conv1_10x2", schedule, folder=Path(sys.argv[2]), watch=lambda history: print(len(history), flush=True))
+"""
+
+
+def start(*arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", RUN, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def contents(folder):
+    """What a run leaves: its record without the times, and its weights by name."""
+    [path] = folder.glob("*.json")
+    record = results.read_record(path)
+    folds = [{key: value for key, value in fold.items() if key != "seconds"} for fold in record.folds]
+    return folds, {path.name: load_file(path) for path in folder.glob("*.safetensors")}
+
+
+def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(corpus, tmp_path):
+    """Else kill -9 in mid-training, in the first fold and again in the second, would change a number."""
+    runs = tmp_path / "killed"
+    for epochs in (2, 2 + 3):  # the second time: the rest of the first fold, then three epochs of the second
+        with start(corpus, runs) as process:
+            for _ in range(epochs):
+                assert process.stdout.readline().strip().isdigit()
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        assert list(runs.glob("*checkpoint*"))
+    assert len(list(runs.glob("*.safetensors"))) == 1
+    with start(corpus, runs) as process:
+        epochs = process.stdout.read().split()
+    assert process.returncode == 0
+    assert epochs == ["4", "1", "2", "3", "4"]  # nothing that was trained was trained again
+    assert not list(runs.glob("*checkpoint*"))
+
+    reproduce(li2018(read_folder(corpus)), "Conv1_10x2", QUICK, folder=tmp_path / "whole")
+    (folds, weights), (whole_folds, whole_weights) = contents(runs), contents(tmp_path / "whole")
+    assert folds == whole_folds and len(folds) == 3
+    assert weights.keys() == whole_weights.keys() and len(weights) == 3
+    for name, tensors in weights.items():
+        assert all(torch.equal(tensors[key], whole_weights[name][key]) for key in tensors), name
+
+
+def test_the_weights_that_are_kept_are_those_that_were_tested(corpus, tmp_path):
+    """Else a figure drawn from stored weights would be of another model than the number beside it."""
+    task, trained = li2018(read_folder(corpus)), {}
+    record = reproduce(task, "Conv1_10x2", QUICK, folder=tmp_path / "run", folds=1, trained=trained)
+    [path] = (tmp_path / "run").glob("*.safetensors")
+    model = make_model("Conv1_10x2").eval()
+    model.load_state_dict(load_file(path))
+    segments = extract(task.table.iloc[task.folds[0].test], segments_for_testing)
+    np.testing.assert_allclose(utterance_scores(model, segments), record.folds[0]["scores"], atol=5e-5)
+    np.testing.assert_allclose(utterance_scores(trained["s0"], segments), record.folds[0]["scores"], atol=5e-5)
+    assert (record.folds[0]["updates"], record.seed, record.protocol) == (8, 0, "li2018")
+    assert record.settings == dataclasses.asdict(QUICK) | {"milestones": [2, 3]}
+
+
+def test_runs_of_other_settings_keep_their_own_weights(corpus, tmp_path):
+    """Else the stored weights beside one record would be those of another run."""
+    task = li2018(read_folder(corpus))
+    for most_updates in (1, 2):
+        reproduce(task, "Conv1_2x2", Schedule(1, 8, most_updates=most_updates), folder=tmp_path / "run", folds=1)
+    assert len(list((tmp_path / "run").glob("*.json"))) == len(list((tmp_path / "run").glob("*.safetensors"))) == 2

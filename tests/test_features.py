@@ -1,0 +1,238 @@
+"""Features: against librosa, openSMILE and a loop over the definition; and the cache before them."""
+
+import importlib.util
+import os
+
+import librosa
+import numpy as np
+import opensmile
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from serlib import features
+from serlib.audio import read_row
+from serlib.corpora import read_folder
+from serlib.errors import InputError
+from serlib.features import extract, frame_count, functionals, spectrogram
+from serlib.papers.li2018 import segments_for_training
+
+RNG = np.random.default_rng(0)
+SPEECH = (RNG.normal(size=32_000) * np.sin(np.arange(32_000) / 3000) * 0.1).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("samples", "window", "centred", "frames"),
+    [(32_000, 640, False, 197), (32_000, 640, True, 201), (48_000, 640, False, 297), (48_000, 640, True, 301)],
+)
+def test_frame_arithmetic(samples, window, centred, frames):
+    """Else the chapter's explanation of 197, 201 and 200 frames would not hold."""
+    assert frame_count(samples, window, 160, centred) == frames
+    waveform = np.pad(SPEECH, (0, samples - 32_000))
+    options = {"n_fft": window, "hop_length": 160, "center": centred}
+    assert librosa.stft(waveform, **options).shape[1] == frames
+
+
+@pytest.mark.parametrize(
+    ("seconds", "dft", "shape"), [(2, 1600, (400, 200)), (3, 1600, (400, 300)), (3, 800, (200, 300))]
+)
+def test_the_matrix_has_the_papers_size(seconds, dft, shape):
+    """Else the network would see another matrix than the papers' 400 x 200 and 200 x 300."""
+    assert spectrogram(np.zeros((5, seconds * 16_000)), dft=dft).shape == (5, *shape)
+
+
+def test_bins_lie_strictly_below_4_khz():
+    """Else the bin at 4 kHz would be in, or a tone appear in another bin than its own."""
+    time = np.arange(32_000) / 16_000
+    for hertz, bin_ in ((0, 0), (10, 1), (1000, 100), (3990, 399)):
+        tone = np.cos(2 * np.pi * hertz * time)
+        assert (spectrogram(tone[None], window=1600)[0, :, 100].argmax() == bin_).all()
+    above = np.cos(2 * np.pi * 4600 * time)
+    assert spectrogram(above[None])[0, :, 10:190].max() < 0.01 * spectrogram(tone[None]).max()
+
+
+def test_spectrogram_is_librosas():
+    """Else our features would not be those of the library that everybody knows."""
+    expected = librosa.stft(SPEECH, n_fft=1600, hop_length=160, win_length=640, window="hamming", pad_mode="reflect")
+    expected = np.abs(expected)[:400, :-1]
+    found = spectrogram(np.stack([SPEECH, -SPEECH[::-1]]))
+    assert found.shape == (2, 400, 200) and found.dtype == torch.float32
+    np.testing.assert_allclose(found[0], expected, atol=1e-5 * expected.max())
+
+
+def test_spectrogram_is_the_definition():
+    """Else window, padding, hop or transform would not be what the docstring says."""
+    window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(640) / 640)
+    padded = np.pad(SPEECH.astype(np.float64), 800, mode="reflect")
+    found = spectrogram(SPEECH[None])[0]
+    for frame in (0, 1, 99, 199):
+        centre = 800 + 160 * frame
+        for bin_ in (0, 1, 37, 399):
+            total = 0j
+            for n in range(640):
+                total += window[n] * padded[centre - 320 + n] * np.exp(-2j * np.pi * bin_ * n / 1600)
+            assert found[bin_, frame].item() == pytest.approx(abs(total), rel=1e-3, abs=1e-4)
+
+
+def test_utterances_do_not_touch_each_other():
+    """Else a spectrogram would depend on what is computed beside it."""
+    waveforms = RNG.normal(size=(3, 32_000))
+    together = spectrogram(waveforms)
+    for number in range(3):
+        np.testing.assert_allclose(together[number], spectrogram(waveforms[number : number + 1])[0], atol=1e-4)
+    torch.testing.assert_close(spectrogram(torch.from_numpy(waveforms)), together)
+
+
+def test_functionals_are_opensmiles():
+    """Else the baseline would stand on something else than eGeMAPS, or on columns in another order."""
+    found = functionals(SPEECH)
+    smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
+    assert found.shape == (88,) and found.dtype == np.float32
+    expected = smile.process_signal(SPEECH, 16_000)
+    assert len(smile.feature_names) == 88 and list(expected) == smile.feature_names
+    np.testing.assert_array_equal(found, expected.to_numpy(np.float32)[0])
+
+
+@pytest.mark.parametrize("samples", [1, 639])
+def test_a_waveform_shorter_than_a_frame(samples):
+    """Else it would end in an error of torch."""
+    with pytest.raises(InputError, match=f"{samples} samples is shorter than one frame; pad"):
+        spectrogram(SPEECH[None, :samples])
+
+
+def loudness(waveform):
+    return np.array([np.abs(waveform).mean()])
+
+
+def spectra(waveform):
+    return spectrogram(waveform[None])[0].numpy()
+
+
+def kept():
+    """The names of the files in the cache."""
+    return {path.name for path in features.cached.__globals__["cache_root"]().rglob("*.npy")}
+
+
+def test_the_cache_gives_back_what_was_computed(corpus):
+    """Else the second run would see other features than the first."""
+    table = read_folder(corpus)
+    first, again, without = extract(table, spectra), extract(table, spectra), extract(table, spectra, keep=False)
+    assert len(first) == len(kept()) == 24
+    for one, two, three in zip(first, again, without, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, three)
+
+
+def test_keep_false_writes_nothing(corpus):
+    """Else a timing without the cache would be one with it."""
+    extract(read_folder(corpus), loudness, keep=False)
+    assert not kept()
+
+
+def test_what_was_computed_is_not_computed_again(corpus, monkeypatch):
+    """Else every notebook would wait for its features again."""
+    table = read_folder(corpus)
+    first = extract(table, loudness)
+    monkeypatch.setattr(soundfile, "SoundFile", lambda path: pytest.fail("read again"))
+    np.testing.assert_array_equal(extract(table[::-1], loudness), first[::-1])
+
+
+def test_an_edited_wav_is_computed_again(corpus):
+    """Else a recording that was repaired would keep the features of the broken one."""
+    table = read_folder(corpus)
+    before = extract(table, loudness)
+    path = table["path"][3]
+    status = os.stat(path)
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, samples / 2, rate)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1000))  # same size, written in the same instant
+    after = extract(table, loudness)
+    assert after[3] == pytest.approx(before[3] / 2, rel=1e-3)
+    np.testing.assert_array_equal(np.delete(after, 3), np.delete(before, 3))
+
+
+def test_stretches_of_one_file_are_kept_apart(corpus):
+    """Else two utterances of one recording would share their features."""
+    table = pd.concat([read_folder(corpus)[:1]] * 2, ignore_index=True)
+    table["start"], table["end"] = [0.0, 0.5], [0.5, 1.5]
+    whole, part = extract(table, length)
+    assert (whole.item(), part.item()) == (8000, 16_000)
+
+
+def length(waveform):
+    return np.array([len(waveform)])
+
+
+VERSIONS = {
+    "as it is": "",
+    "the function": "return np.array([helper(x) for x in wave[:1]])->return np.array([helper(x) for x in wave[:2]])",
+    "what it calls in a loop": "return 2 * x->return 3 * x",
+    "what it calls in an inner function": "return y + 1->return y + 2",
+    "a constant": "FACTOR = 5->FACTOR = 6",
+}
+SOURCE = """
+import numpy as np
+FACTOR = 5
+def deeper(y):
+    return y + 1
+def helper(x):
+    def inner(z):
+        return deeper(z)
+    return 2 * x
+def feature(wave):
+    wave = wave * FACTOR
+    return np.array([helper(x) for x in wave[:1]])
+"""
+
+
+def test_an_edited_function_is_computed_again(tmp_path, corpus):
+    """Else somebody who changes a feature would train on the old one."""
+    table = read_folder(corpus)[:1]
+    found = {}
+    for number, (what, change) in enumerate(VERSIONS.items()):
+        old, _, new = change.partition("->")
+        path = tmp_path / f"version{number}.py"
+        path.write_text(SOURCE.replace(old, new) if old else SOURCE)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        before = len(kept())
+        extract(table, module.feature)
+        found[what] = len(kept()) - before
+    assert found == dict.fromkeys(VERSIONS, 1)
+    extract(table, module.feature)
+    assert len(kept()) == len(VERSIONS)
+
+
+def test_another_way_to_read_is_computed_again(corpus, monkeypatch):
+    """Else a correction in how audio is read or resampled would leave the features of the faulty one."""
+    table = read_folder(corpus)
+    before = extract(table, loudness)
+
+    def twice_as_loud(row):
+        return 2 * read_row(row)
+
+    monkeypatch.setattr(features, "read_row", twice_as_loud)
+    np.testing.assert_allclose(extract(table, loudness), 2 * np.array(before), rtol=1e-6)
+
+
+def test_a_bad_file_is_named_and_the_rest_is_kept(corpus, monkeypatch):
+    """Else one silent wav would cost an hour of features, and be looked for by hand."""
+    table = read_folder(corpus)
+    soundfile.write(table["path"][5], np.zeros(8000), 16_000)
+    with pytest.raises(InputError, match=r"s0_neutral_1: .*s0_neutral_1\.wav: is silent"):
+        extract(table, loudness)
+    assert len(kept()) == 5
+    os.remove(table["path"][5])
+    with pytest.raises(InputError, match=r"s0_neutral_1: .*s0_neutral_1\.wav: no such audio file"):
+        extract(table, loudness)
+
+
+@pytest.mark.parametrize("function", [spectra, functionals, segments_for_training])
+def test_a_file_shorter_than_a_frame_is_named(corpus, function):
+    """Else a click of ten samples would be looked for by hand, or become NaN or silence that a model is trained on."""
+    table = read_folder(corpus)
+    soundfile.write(table["path"][5], SPEECH[5000:5010], 16_000)
+    with pytest.raises(InputError, match=r"s0_neutral_1\.wav.*shorter than"):
+        extract(table, function)

@@ -1,0 +1,137 @@
+"""Pictures for those who do not see them, players that carry their sound, and no caption that breaks the page."""
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import soundfile
+from bs4 import BeautifulSoup
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from PIL import Image
+from traitlets.config import Config
+
+from serlib import plots
+
+NASTY = 'Ses01 said "<b>5 > 4</b>" & left'
+TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 16_000).astype(np.float32)
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """What a notebook would receive: a list of outputs, each with its data and metadata."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setattr("builtins.__IPYTHON__", True, raising=False)
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    shell.display_pub = CapturingDisplayPublisher()
+    yield shell.display_pub.outputs
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def figure():
+    figure, axes = plt.subplots()
+    axes.set_xlim(0, 1.5)
+    yield figure
+    plt.close("all")
+
+
+def decoded(html, name="audio", kind="audio/mpeg"):
+    """The one element of this name in an HTML object, and the data that it carries."""
+    [element] = BeautifulSoup(html.data, "html.parser").find_all(name)
+    head, _, data = element["src"].partition(";base64,")
+    assert head.startswith(f"data:{kind}")
+    return element, base64.b64decode(data, validate=True)
+
+
+def test_show_carries_its_alternative_text(published, figure):
+    """Else somebody who listens to the page would hear nothing of the picture."""
+    plots.show(figure, NASTY)
+    [output] = published
+    assert output["metadata"]["image/png"]["alt"] == NASTY
+    picture = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
+    assert picture.format == "PNG" and np.asarray(picture.convert("L")).std() > 1
+    assert not plt.fignum_exists(figure.number)
+
+
+def test_the_live_curve_stays_in_one_place(published):
+    """Else training of fifty epochs would fill the page with fifty pictures, or the last lose its text."""
+    draw = plots.live_curve("GAP <3")
+    history = [{"updates": 4 * n, "loss": 1 / n} for n in range(1, 4)]
+    draw(history[:1])
+    draw(history)
+    place, first, last = published
+    assert "GAP &lt;3" in place["data"]["text/html"]
+    assert place["transient"]["display_id"] == first["transient"]["display_id"] == last["transient"]["display_id"]
+    assert first["update"] and last["update"] and not place.get("update")
+    expected = "Training loss of GAP <3: 1.00 after 4 updates, 0.33 after 12."
+    assert last["metadata"]["image/png"]["alt"] == expected
+    assert not plt.get_fignums()
+
+
+def test_a_player_carries_its_sound():
+    """Else a lone notebook or a rendered page would have players without sound."""
+    element, data = decoded(plots.player(TONE, "a tone"))
+    assert element.has_attr("controls")
+    samples, rate = soundfile.read(io.BytesIO(data))
+    assert rate == 16_000 and abs(len(samples) / rate - 1.5) < 0.1
+    loudest = np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples)
+    assert loudest == pytest.approx(440, abs=2) and np.abs(samples).max() == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_short_and_a_loud_sound_play():
+    """Else a clip of a word, or one that exceeds 1, would be empty or crackle."""
+    for waveform in (TONE[:800], 7 * TONE, TONE.astype(np.float64)):
+        samples, _ = soundfile.read(io.BytesIO(decoded(plots.player(waveform, "x"))[1]))
+        assert len(samples) and np.abs(samples).max() <= 1.2
+
+
+def test_follow_shows_where_the_sound_is(figure):
+    """Else the line would run beside the sound, or the picture have no text."""
+    html = plots.follow(figure, NASTY, TONE, "caption")
+    page = BeautifulSoup(html.data, "html.parser")
+    place = page.find("figure")
+    left, right, start, end = (float(place[f"data-{name}"]) for name in ("left", "right", "from", "to"))
+    assert 0 < left < right < 1 and (start, end) == (0, 1.5)
+    image, data = decoded(html, "img", "image/")
+    assert image["alt"] == NASTY
+    picture = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+    edges = np.flatnonzero((picture < 128).mean(0) > 0.6) / picture.shape[1]  # where a vertical axis is drawn
+    assert np.abs(edges - left).min() < 0.01
+    samples, rate = soundfile.read(io.BytesIO(decoded(html)[1]))
+    assert abs(len(samples) / rate - 1.5) < 0.1
+    assert place.find_next_sibling("script") is not None  # the script looks for the figure right before itself
+    assert not plt.fignum_exists(figure.number)
+
+
+@pytest.mark.parametrize("make", ["player", "follow"])
+def test_captions_are_escaped(make, figure):
+    """Else a transcript with a < in it would break the page, or run as code."""
+    html = plots.player(TONE, NASTY) if make == "player" else plots.follow(figure, NASTY, TONE, NASTY)
+    page = BeautifulSoup(html.data, "html.parser")
+    assert page.find("figcaption").get_text() == NASTY and page.find("audio")["aria-label"] == NASTY
+    assert page.find("b") is None and "<b>" not in html.data
+
+
+def test_spectrogram_axes():
+    """Else low frequencies would be at the top, or the axes be numbered in pixels."""
+    figure, axes = plt.subplots()
+    plots.spectrogram_axes(axes, np.arange(12).reshape(3, 4), seconds=2, vmin=0)
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 2), (0, 4))
+    assert "s" in axes.get_xlabel() and "kHz" in axes.get_ylabel()
+    plt.close(figure)
+
+
+def test_confusions():
+    """Else a class that nobody has, or one system alone, would raise, or shares and counts be swapped."""
+    figure = plots.confusions({"one": np.array([[3, 1], [0, 0]])}, ("anger", "sadness"))
+    figure.canvas.draw()
+    assert [text.get_text() for text in figure.axes[0].texts] == ["75\n(3)", "25\n(1)", "0\n(0)", "0\n(0)"]
+    plt.close(figure)
+    figure = plots.confusions({"a": np.eye(4, dtype=int), "b": np.eye(4, dtype=int)}, ("w", "x", "y", "z"))
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+    plt.close(figure)

@@ -1,0 +1,414 @@
+"""Run records: what was run is what is shown, and nothing that was run is lost."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
+
+from serlib import results
+from serlib.corpora import read_folder
+from serlib.errors import InputError
+from serlib.protocols import li2018
+from serlib.results import Record, code_hash, compare, cross_validate, describe, fullest, read_record, reference
+
+PACKAGE = Path(results.__file__).parent
+SOURCE = "papers.li2018.reproduce"
+
+
+@pytest.fixture
+def task(corpus):
+    return li2018(read_folder(corpus))
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """The folder of a run."""
+    return tmp_path / "runs"
+
+
+def scores_of(task, fold):
+    """Probabilities that are mostly right, different in each fold."""
+    rng = np.random.default_rng(len(fold.name) + ord(fold.name[-1]))
+    noisy = rng.random((len(fold.test), 4)) + 0.7 * np.eye(4)[task.labels[fold.test]]
+    return noisy / noisy.sum(1, keepdims=True)
+
+
+def validate(task, test_fold=None, model="a model", settings=None, **options):
+    """`cross_validate` with a model that needs no training."""
+    return cross_validate(
+        task,
+        test_fold or (lambda fold, checkpoint: {"scores": scores_of(task, fold), "updates": 7, "loss": 0.5}),
+        model=model,
+        source=SOURCE,
+        settings={"batch_size": 16, "milestones": (20, 30)} if settings is None else settings,
+        **options,
+    )
+
+
+def without_times(record):
+    return [{key: value for key, value in fold.items() if key != "seconds"} for fold in record.folds]
+
+
+def test_a_record_holds_what_was_tested(task):
+    """Else a prediction would be credited to another utterance, speaker or fold."""
+    record = validate(task, seed=3)
+    rows = record.predictions().set_index("utterance_id")
+    assert len(rows) == 24 and set(rows.index) == set(task.table["utterance_id"])
+    for fold in task.folds:
+        tested = rows.loc[task.table["utterance_id"].iloc[fold.test]]
+        assert set(tested["fold"]) == {fold.name} == set(tested["speaker"])
+        np.testing.assert_array_equal(tested["label"], task.labels[fold.test])
+        np.testing.assert_array_equal(tested["predicted"], scores_of(task, fold).argmax(1))
+    np.testing.assert_allclose(record.folds[1]["scores"], scores_of(task, task.folds[1]), atol=5e-5)
+    assert (record.corpus, record.protocol, record.seed) == ("tones", "li2018", 3)
+    assert record.classes == ["anger", "happiness", "neutral", "sadness"] and record.updates() == 7
+    for key in ("device", "precision", "threads", "python", "torch", "numpy", "librosa", "scikit-learn", "opensmile"):
+        assert record.environment[key]
+
+
+def test_predictions_instead_of_scores(task):
+    """Else a machine without probabilities could not be recorded."""
+    record = validate(task, lambda fold, checkpoint: {"predicted": task.labels[fold.test][::-1]})
+    assert record.folds[0]["predicted"] == task.labels[task.folds[0].test][::-1].tolist()
+    assert "scores" not in record.folds[0] and record.updates() == 0
+
+
+def test_scores_are_scikit_learns(task):
+    """Else the tables of the book would not follow from the predictions that are stored."""
+    record = validate(task)
+    rows = record.predictions()
+    labels, predicted = rows["label"], rows["predicted"]
+    found = record.scores()
+    assert found["overall_accuracy"][0] == pytest.approx(accuracy_score(labels, predicted))
+    assert found["uar"][0] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert all(low <= value <= high and low < high for value, low, high in found.values())
+    np.testing.assert_array_equal(record.confusion(), confusion_matrix(labels, predicted))
+    recalls = record.recalls()
+    assert recalls.pop("overall") == pytest.approx(accuracy_score(labels, predicted))
+    assert list(recalls.values()) == pytest.approx(recall_score(labels, predicted, average=None))
+    assert list(recalls) == record.classes
+
+
+def test_a_record_of_one_fold(task):
+    """Else the quick profile, which tests one speaker, could not show its numbers."""
+    record = validate(task, folds=1)
+    value, low, high = record.scores()["overall_accuracy"]
+    assert low < value < high and np.isnan(record.scores()["uar"][1])
+    assert "nan" not in record.shown("uar") and "[" in record.shown("overall_accuracy")
+
+
+def test_a_record_round_trips_through_json(task, runs):
+    """Else what is read back would not be what was run."""
+    record = validate(task, folder=runs)
+    [path] = runs.iterdir()
+    assert read_record(path) == record
+    assert Record(**json.loads(json.dumps(dataclasses.asdict(record)))) == record
+
+
+def test_folds_that_were_run_are_not_run_again(task, runs):
+    """Else a killed run of ten hours would begin from the start."""
+    whole = validate(task)
+    run = []
+
+    def test_fold(fold, checkpoint):
+        run.append(fold.name)
+        if len(run) == 3:
+            raise KeyboardInterrupt
+        return {"scores": scores_of(task, fold), "updates": 7, "loss": 0.5}
+
+    with pytest.raises(KeyboardInterrupt):
+        validate(task, test_fold, folder=runs)
+    [path] = runs.iterdir()
+    assert len(read_record(path).folds) == 2
+    resumed = validate(task, test_fold, folder=runs)
+    assert run == ["s0", "s1", "s2", "s2"] and without_times(resumed) == without_times(whole)
+    again = validate(task, lambda fold, checkpoint: pytest.fail("run again"), folder=runs)
+    assert again == resumed == read_record(path)
+
+
+def test_more_folds_go_on_from_fewer(task, runs):
+    """Else a first fold that was run to look at it would have to be run again."""
+    validate(task, folder=runs, folds=1)
+    record = validate(task, folder=runs)
+    assert [fold["name"] for fold in record.folds] == ["s0", "s1", "s2"]
+
+
+@pytest.fixture
+def leaving_checkpoints(task):
+    """A fold's test that writes into its checkpoint what made it, and a list of what it found there."""
+    found = []
+
+    def test_fold(fold, checkpoint):
+        here = f"{fold.name} {results.code_hash(SOURCE, 'li2018')}"
+        found.append(checkpoint.read_text() in here if checkpoint.exists() else None)
+        checkpoint.parent.mkdir(exist_ok=True)
+        checkpoint.write_text(here)
+        if len(found) in stops:
+            raise KeyboardInterrupt
+        return {"scores": scores_of(task, fold)}
+
+    stops = []
+    return test_fold, found, stops
+
+
+def test_a_stopped_fold_finds_its_checkpoint(task, runs, leaving_checkpoints):
+    """Else a fold that was killed after an hour would begin from the start."""
+    test_fold, found, stops = leaving_checkpoints
+    stops.append(2)
+    with pytest.raises(KeyboardInterrupt):
+        validate(task, test_fold, folder=runs)
+    validate(task, test_fold, folder=runs)
+    assert found == [None, None, True, None]
+    assert [path.suffix for path in runs.iterdir()] == [".json"]
+
+
+def test_a_checkpoint_is_not_taken_for_the_next_fold(task, runs, leaving_checkpoints, monkeypatch):
+    """Else a run killed between record and clean-up would test a speaker on a model that was trained on them."""
+    test_fold, found, _ = leaving_checkpoints
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        unlink = Path.unlink
+        patch.setattr(Path, "unlink", lambda path, **o: (killed if path.suffix == ".checkpoint" else unlink)(path, **o))
+        validate(task, test_fold, folder=runs)
+    assert found == [None]
+    validate(task, test_fold, folder=runs)
+    assert False not in found
+
+
+def test_a_checkpoint_of_earlier_code_is_not_taken(task, runs, leaving_checkpoints, monkeypatch):
+    """Else a run killed in its first fold would go on with old weights, and be recorded as made by the new code."""
+    test_fold, found, stops = leaving_checkpoints
+    stops.append(1)
+    with pytest.raises(KeyboardInterrupt):
+        validate(task, test_fold, folder=runs)
+    monkeypatch.setattr(results, "code_hash", lambda source, protocol: "the code of today")
+    validate(task, test_fold, folder=runs)
+    assert False not in found
+
+
+def test_records_of_other_settings_are_kept_apart(task, runs):
+    """Else one run would continue or overwrite another."""
+    for model, settings, seed in (("a", {}, 0), ("b", {}, 0), ("a", {"batch_size": 2}, 0), ("a", {}, 1)):
+        record = validate(task, folder=runs, model=model, settings=settings, seed=seed)
+        assert (record.model, record.settings, record.seed) == (model, settings, seed)
+    assert len(list(runs.glob("*.json"))) == 4
+
+
+@pytest.mark.parametrize("change", [{"code": "0123456789abcdef"}, {"settings": {"batch_size": 1}}, {"seed": 9}])
+def test_a_record_of_other_code_or_settings_is_refused(task, runs, change):
+    """Else half of a table row would be from one model and half from another."""
+    record = validate(task, folder=runs, folds=1)
+    [path] = runs.iterdir()
+    path.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(record, **change))))
+    with pytest.raises(InputError, match=r"\.json: this record is of earlier code or other settings\. Move it"):
+        validate(task, folder=runs)
+    assert path.exists()
+
+
+def test_a_record_of_other_utterances_is_refused(task, runs):
+    """Else a corpus that was repaired in the middle of a run would leave folds of the broken one in the record."""
+    validate(task, folder=runs, folds=1)
+    fewer = li2018(task.table.drop(index=0).reset_index(drop=True))
+    fewer = dataclasses.replace(fewer, corpus=task.corpus)
+    with pytest.raises(InputError, match=r"\.json"):
+        validate(fewer, folder=runs)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: '"text"',
+        lambda text: "null",
+        lambda text: '{"model": "a"}',
+        lambda text: text.replace('"seed"', '"sead"'),
+        lambda text: text.encode("utf-16"),
+    ],
+    ids=["half", "empty", "list", "text", "null", "too little", "another key", "another encoding"],
+)
+def test_a_torn_record_is_named(task, runs, damage):
+    """Else a file that broke off in a copy would end in an error that does not say which to delete."""
+    validate(task, folder=runs)
+    [path] = runs.iterdir()
+    damaged = damage(path.read_text())
+    path.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
+    with pytest.raises(InputError, match=rf"{path.name}: not a whole run record .*Delete it"):
+        read_record(path)
+    with pytest.raises(InputError, match=rf"{path.name}: not a whole run record"):
+        validate(task, folder=runs)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package in which `code_hash` looks; the fixture is a function that edits a file of it."""
+    shutil.copytree(PACKAGE, tmp_path / "serlib", ignore=shutil.ignore_patterns("__pycache__", "reference"))
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "serlib" / "results.py"))
+
+    def edit(module, old, new):
+        path = tmp_path / "serlib" / f"{module}.py"
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), "utf-8")
+        return hashed()
+
+    code_hash.cache_clear()
+    yield edit
+    code_hash.cache_clear()
+
+
+def hashed(source=SOURCE, protocol="li2018"):
+    code_hash.cache_clear()
+    return code_hash(source, protocol)
+
+
+SAME = {
+    "a comment": ("features", "    bins = int(", "    # round up\n    bins = int("),
+    "a docstring": ("features", '"""Magnitude spectrogram', '"""The magnitude spectrogram'),
+    "the docstring of a module": ("training", '"""The fourth room', '"""The room number four'),
+    "layout": ("training", "updates += 1\n", "updates += (\n                1\n            )\n"),
+    "a function that is not called": ("features", "to_numpy(dtype=np.float32)[0]", "to_numpy()[0]"),
+    "another protocol": ("protocols", "folds: int = 5", "folds: int = 6"),
+}
+OTHER = {
+    "a default": ("features", "window: int = 640", "window: int = 641"),
+    "a constant": ("audio", "RATE = 16_000", "RATE = 16_001"),
+    "reading": ("audio", "samples.mean(axis=1)", "samples.sum(axis=1)"),
+    "the loop": ("training", "updates += 1", "updates += 2"),
+    "the model": ("papers/li2018", "nn.Conv2d(1, 8, (10, 2))", "nn.Conv2d(1, 8, (12, 2))"),
+    "the protocol": ("protocols", 'expected={"iemocap": 2280}', 'expected={"iemocap": 2281}'),
+    "a constant of the protocol": ("protocols", '"neutral", "sadness")', '"neutral", "boredom")'),
+    "the precision": ("device", "(8, 0)", "(9, 0)"),
+}
+
+
+@pytest.mark.parametrize("edit", SAME.values(), ids=SAME)
+def test_the_hash_stays(package, edit):
+    """Else every record would be marked as earlier code when a word of a comment changes."""
+    before = hashed()
+    assert package(*edit) == before
+
+
+@pytest.mark.parametrize("edit", OTHER.values(), ids=OTHER)
+def test_the_hash_changes(package, edit):
+    """Else a number of earlier code would be shown as one of today's."""
+    before = hashed()
+    assert package(*edit) != before
+
+
+def test_the_hash_is_of_one_source_and_protocol():
+    """Else a change of one chapter's model would mark the records of all."""
+    assert len({hashed(), hashed(protocol="common_loso"), hashed("baselines.functionals_svm")}) == 3
+
+
+def test_a_number_of_earlier_code_has_a_dagger(task, package):
+    """Else nobody could see that the code behind a number has changed."""
+    record = validate(task)
+    assert record.is_current() and "†" not in record.shown("uar")
+    package("training", "updates += 1", "updates += 2")
+    assert not record.is_current() and record.shown("uar").endswith(" †")
+
+
+def test_a_number_is_shown_in_per_cent_with_its_interval(task):
+    """Else the tables would show shares, or other ends than the interval has."""
+    record = validate(task)
+    value, low, high = record.scores()["overall_accuracy"]
+    assert record.shown("overall_accuracy") == f"{100 * value:.1f} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def trained(task, model, updates, right, **options):
+    """The record of a model with so many updates, right or wrong on everything."""
+    outcome = {"updates": updates, "loss": 0.1}
+    return validate(task, lambda f, c: outcome | {"predicted": task.labels[f.test] ^ (not right)}, model, **options)
+
+
+def test_the_fullest_record_is_chosen_by_effort(task):
+    """Else the best of many tries would be shown as the result."""
+    lucky, long = trained(task, "GAP", 100, True), trained(task, "GAP", 5000, False)
+    other = trained(task, "Att", 7, True)
+    for order in ([lucky, long, other], [long, other, lucky]):
+        assert {record.model: record.updates() for record in fullest(order)} == {"GAP": 5000, "Att": 7}
+    assert fullest([]) == []
+
+
+def test_what_was_not_run_says_so(task):
+    """Else an empty cell of the comparison could be read as a zero, or as a number that was left out."""
+    published = pd.DataFrame({"WA": [71.35, 71.75], "UA": [67.54, 68.06]}, index=["GAP", "Att"])
+    ours, mine = trained(task, "Att", 5000, True), trained(task, "SVM", 0, False, folds=1)
+    table = compare(published, [ours], [mine])
+    assert list(table.index) == ["GAP", "Att", "SVM"]
+    assert table["published"].loc["Att"].tolist() == ["71.75", "68.06"]
+    assert table["reference: tones"].loc["Att"].tolist() == ["100.0 [100, 100]"] * 2
+    assert set(table["reference: tones"].loc[["GAP", "SVM"]].to_numpy().ravel()) == {"not run"}
+    assert table["this run: tones"].loc["SVM", "accuracy"].startswith("0.0 ")
+    assert set(table["this run: tones"].loc[["GAP", "Att"]].to_numpy().ravel()) == {"not run"}
+
+
+def test_a_comparison_with_nothing_run(task):
+    """Else the chapter would stop where a corpus has no reference run."""
+    published = pd.DataFrame({"WA": [71.35]}, index=["GAP"])
+    for references, this_run in ([], []), ([trained(task, "GAP", 5, True)], []), ([], [trained(task, "GAP", 5, True)]):
+        table = compare(published, references, this_run)
+        assert not table.isna().any(axis=None) and "not run" in table.to_numpy()
+
+
+def test_a_comparison_takes_generators(task):
+    """Else a model of this run would be missing, although what is asked for is any iterable."""
+    published = pd.DataFrame({"WA": [71.35]}, index=["GAP"])
+    assert "SVM" in compare(published, iter(()), iter([trained(task, "SVM", 0, True)])).index
+
+
+def test_a_model_that_is_only_in_the_references(task):
+    """Else the baseline that wins would be left out of the table that compares."""
+    published = pd.DataFrame({"WA": [71.35]}, index=["GAP"])
+    assert "SVM" in compare(published, [trained(task, "SVM", 0, True)], []).index
+
+
+def test_describe(task):
+    """Else the compute card would leave out what made a number believable."""
+    records = [trained(task, "SVM", 0, True, folds=1), trained(task, "GAP", 5000, True, seed=2)]
+    table = describe(records)
+    assert list(table.index) == [("tones", "GAP"), ("tones", "SVM")]
+    row = table.loc[("tones", "GAP")]
+    assert (row["utterances"], row["folds"], row["updates a fold"], row["seed"]) == (24, 3, 5000, 2)
+    assert row["accuracy"] == "100.0 [100, 100]" and row["batch"] == 16
+    assert table.loc[("tones", "SVM"), "updates a fold"] == ""
+
+
+def test_reference_finds_what_is_wanted(task, tmp_path, monkeypatch):
+    """Else a table could show the record of another corpus."""
+    monkeypatch.setattr(results, "REFERENCE", tmp_path)
+    assert reference("li2018") == []
+    for model in ("a", "b"):
+        validate(task, folder=tmp_path / "li2018", model=model)
+    assert {record.model for record in reference("li2018")} == {"a", "b"}
+    assert [record.model for record in reference("li2018", model="b", corpus="tones")] == ["b"]
+    assert reference("li2018", corpus="emodb") == []
+
+
+def test_every_reference_record_reads():
+    """Else a record that ships with the package would be torn, doubly count an utterance, or hold no score."""
+    for path in sorted(results.REFERENCE.rglob("*.json")):
+        record = read_record(path)
+        rows = record.predictions()
+        assert not rows["utterance_id"].duplicated().any(), path
+        assert rows[["label", "predicted"]].isin(range(len(record.classes))).all(axis=None), path
+        for value, *_ in record.scores().values():
+            assert 0 < value <= 1, path
+        assert os.path.sep not in record.model and record.environment["torch"], path
+        for fold in record.folds:
+            if "scores" in fold:
+                found = np.array(fold["scores"])
+                np.testing.assert_allclose(found.sum(1), 1, atol=1e-3)
+                rounded = found[np.arange(len(found)), fold["predicted"]]
+                assert (rounded >= found.max(1) - 1e-4).all(), path

@@ -1,0 +1,362 @@
+"""The training loop: it learns, repeats itself, goes on where it was stopped, and refuses what is not its own."""
+
+import errno
+import functools
+import os
+import pickle
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
+
+from serlib.errors import InputError
+from serlib.papers.li2018 import POOLINGS, EmotionCNN
+from serlib.training import batches, fit, predict
+
+LABELS = torch.arange(16) % 4
+SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
+
+
+@pytest.fixture(autouse=True)
+def single_precision(monkeypatch):
+    """The same arithmetic on every processor, unless a test asks for another."""
+    monkeypatch.setenv("SERLIB_PRECISION", "float32")
+
+
+def pictures():
+    """Sixteen spectrograms `(16, 40, 20)` in which a class is a band of frequencies."""
+    found = torch.rand(16, 40, 20, generator=torch.Generator().manual_seed(0))
+    for picture, label in zip(found, LABELS, strict=True):
+        picture[10 * label : 10 * label + 5] += 1
+    return found
+
+
+def small(width=8):
+    """Normalisation, dropout and a layer: all that a checkpoint has to remember, trained in no time."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(800, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.5), nn.Linear(width, 4)
+    )
+
+
+def train(model=None, epochs=6, optimiser=SGD, size=6, inputs=None, **options):
+    inputs = pictures() if inputs is None else inputs
+    return fit(model or small(), partial(batches, inputs, LABELS, size), optimiser, epochs=epochs, **options)
+
+
+@functools.cache
+def by_heart(name):
+    """A model of the chapter that knows the sixteen pictures."""
+    torch.manual_seed(0)
+    return train(EmotionCNN(POOLINGS[name]()), 40, partial(SGD, lr=0.1), 16)
+
+
+def losses(fitted):
+    return [entry["loss"] for entry in fitted.history]
+
+
+def equal(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def stop_after(epochs):
+    """A `watch` that interrupts training."""
+
+    def watch(history):
+        if len(history) == epochs:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def test_batches_hold_every_example_once():
+    """Else an epoch would miss examples, repeat some, or pair them with labels of others."""
+    inputs = torch.arange(11)
+    plain = list(batches(inputs, inputs * 10, 4))
+    assert [len(x) for x, _ in plain] == [4, 4, 3]
+    assert torch.equal(torch.cat([x for x, _ in plain]), inputs)
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.cat([x for x, _ in batches(inputs, inputs, 4, generator)]) for _ in range(2))
+    assert not torch.equal(first, second) and not torch.equal(first, inputs)
+    assert torch.equal(first.sort().values, inputs)
+    assert all(torch.equal(y, 10 * x) for x, y in batches(inputs, inputs * 10, 4, generator))
+
+
+@pytest.mark.parametrize("name", list(POOLINGS)[:3])
+def test_the_loss_falls(name):
+    """Else a model of the chapter could not even learn sixteen segments by heart."""
+    fitted = by_heart(name)
+    assert losses(fitted)[0] > 1.3 and losses(fitted)[-1] < 0.5
+    assert not fitted.model.training
+    assert torch.equal(predict(fitted.model, pictures()).argmax(1), LABELS)
+
+
+def test_a_seed_repeats_itself():
+    """Else a number in the book could not be had again."""
+    first, second, other = train(seed=1), train(seed=1), train(seed=2)
+    assert equal(first.model, second.model) and losses(first) == losses(second)
+    assert not equal(first.model, other.model)
+
+
+def test_history():
+    """Else the learning curve would be of other updates or losses than those that were made."""
+    fitted = train(epochs=3, size=6)
+    assert [entry["updates"] for entry in fitted.history] == [3, 6, 9]
+    assert all(entry["seconds"] > 0 for entry in fitted.history)
+    values = []
+
+    def loss(outputs, targets):
+        values.append(nn.functional.cross_entropy(outputs, targets))
+        return values[-1]
+
+    fitted = train(epochs=2, size=6, loss=loss)
+    expected = [torch.stack(values[:3]).mean().item(), torch.stack(values[3:]).mean().item()]
+    assert losses(fitted) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("most", "epochs", "updates"), [(1, 1, 1), (3, 1, 3), (5, 2, 5), (100, 3, 9)])
+def test_most_updates(most, epochs, updates):
+    """Else "matched updates" would be another number of updates."""
+    steps = []
+
+    class Counting(torch.optim.SGD):
+        def step(self, *arguments):
+            steps.append(1)
+            return super().step(*arguments)
+
+    fitted = train(epochs=3, size=6, most_updates=most, optimiser=partial(Counting, lr=0.05))
+    assert (len(fitted.history), fitted.history[-1]["updates"], len(steps)) == (epochs, updates, updates)
+
+
+def test_the_learning_rate_falls_at_the_milestones():
+    """Else "divided by 10 at epochs 21, 31, 41" would happen an epoch early or late."""
+    fitted = train(epochs=6, make_schedule=partial(MultiStepLR, milestones=(2, 4), gamma=0.1))
+    rates = [entry["learning_rate"] for entry in fitted.history]
+    assert rates == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.0005, 0.0005])
+
+
+def test_watch_sees_the_history_grow():
+    """Else the live curve would stand still."""
+    seen = []
+    train(epochs=3, watch=lambda history: seen.append(len(history)))
+    assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize(
+    "schedule", [None, partial(MultiStepLR, milestones=(2, 4)), partial(CosineAnnealingLR, T_max=6)]
+)
+def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path, stop, schedule):
+    """Else a run that was interrupted would end in another model: momentum, order, dropout, rate, statistics."""
+    whole = train(make_schedule=schedule)
+    options = {"make_schedule": schedule, "checkpoint": tmp_path / "a.checkpoint"}
+    with pytest.raises(KeyboardInterrupt):
+        train(watch=stop_after(stop), **options)
+    torch.manual_seed(99)
+    resumed = train(**options)
+    assert equal(whole.model, resumed.model) and losses(whole) == losses(resumed)
+    assert [e["learning_rate"] for e in whole.history] == [e["learning_rate"] for e in resumed.history]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    """Else to look at a result would change it."""
+    first = train(checkpoint=tmp_path / "a")
+    again = train(checkpoint=tmp_path / "a", watch=lambda history: pytest.fail("trained again"))
+    assert equal(first.model, again.model) and first.history == again.history and not again.model.training
+
+
+def test_most_updates_holds_over_a_restart(tmp_path):
+    """Else a run that was stopped would make more updates than one that was not."""
+    with pytest.raises(KeyboardInterrupt):
+        train(most_updates=5, checkpoint=tmp_path / "a", watch=stop_after(1))
+    assert train(most_updates=5, checkpoint=tmp_path / "a").history[-1]["updates"] == 5
+    assert train(most_updates=5, checkpoint=tmp_path / "a").history[-1]["updates"] == 5
+
+
+OTHERS = {
+    "layers": {"model": lambda: small(9)},
+    "epochs": {"epochs": 7},
+    "seed": {"seed": 1},
+    "learning rate": {"optimiser": partial(SGD, lr=0.01)},
+    "optimiser": {"optimiser": torch.optim.Adam},
+    "updates": {"most_updates": 20},
+    "milestones": {"make_schedule": partial(MultiStepLR, milestones=(1, 5))},
+    "schedule": {"make_schedule": partial(CosineAnnealingLR, T_max=6)},
+    "no schedule": {"make_schedule": None},
+}
+
+
+@pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
+def test_the_checkpoint_of_another_run_is_refused(tmp_path, change):
+    """Else a run would go on from the weights, or with the schedule, of another."""
+    options = {"make_schedule": partial(MultiStepLR, milestones=(2, 4)), "checkpoint": tmp_path / "a.checkpoint"}
+    with pytest.raises(KeyboardInterrupt):
+        train(watch=stop_after(2), **options)
+    before = (tmp_path / "a.checkpoint").read_bytes()
+    changed = options | change
+    if "model" in changed:
+        changed["model"] = changed["model"]()
+    with pytest.raises(InputError, match=r"a\.checkpoint: this checkpoint is of another model, schedule.*Delete"):
+        train(**changed)
+    assert (tmp_path / "a.checkpoint").read_bytes() == before
+
+
+def test_the_checkpoint_of_another_pooling_is_refused(tmp_path):
+    """Else the scale trap would be shown with the weights of the model that avoids it."""
+    with pytest.raises(KeyboardInterrupt):
+        train(EmotionCNN(POOLINGS["CNN_TF_Att.pooling"]()), checkpoint=tmp_path / "a", watch=stop_after(1))
+    with pytest.raises(InputError, match="another model"):
+        train(EmotionCNN(POOLINGS["CNN_TF_Att.pooling, averaged"]()), checkpoint=tmp_path / "a")
+
+
+class Trap:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("write", [lambda o, p: torch.save(o, p), lambda o, p: p.write_bytes(pickle.dumps(o, 2))])
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, write):
+    """Else a checkpoint from a stranger could do anything that you can."""
+    write({"run": Trap(tmp_path / "sprung")}, tmp_path / "a.checkpoint")
+    with pytest.raises(InputError, match=r"(?s)a\.checkpoint.*Delete") as error:
+        train(checkpoint=tmp_path / "a.checkpoint")
+    assert "weights_only" not in str(error.value)  # torch's advice is to run the code all the same
+    assert not (tmp_path / "sprung").exists()
+
+
+TORN = {
+    "empty": lambda whole: b"",
+    "a byte": lambda whole: whole[:1],
+    "a tenth": lambda whole: whole[: len(whole) // 10],
+    "half": lambda whole: whole[: len(whole) // 2],
+    "all but a byte": lambda whole: whole[:-1],
+    "zeros": lambda whole: bytes(len(whole)),
+    "no start": lambda whole: whole[100:],
+    "text": lambda whole: b"moved to the archive\n",
+    "letters": lambda whole: "Sprüche äöü".encode("latin-1") * 20,
+    "a pickle of something else": lambda whole: pickle.dumps([1, 2, 3], protocol=2),
+    "noise": lambda whole: np.random.default_rng(0).bytes(5000),
+    "more noise": lambda whole: np.random.default_rng(3).bytes(5000),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("damage", TORN.values(), ids=TORN)
+def test_a_torn_checkpoint_is_named(tmp_path, damage):
+    """Else a run on a disk with a fault would end in an error that does not say which file to delete."""
+    path = tmp_path / "a.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint=path, watch=stop_after(2))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"(?s)a\.checkpoint: this checkpoint is .*Delete"):
+        train(checkpoint=path)
+
+
+def test_a_checkpoint_with_a_flipped_byte(tmp_path):
+    """Else a fault of the disk would either go unnoticed in the file's structure, or end in an unnamed error."""
+    path = tmp_path / "a.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        train(small(2), checkpoint=path, watch=stop_after(2))
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(whole), 60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        try:
+            train(small(2), checkpoint=path)
+        except InputError as error:
+            assert "a.checkpoint" in str(error)
+
+
+def test_divergence_is_an_error_and_the_good_epochs_stay(tmp_path):
+    """Else training would go on with NaN, and overwrite the last weights that were any good."""
+    path, bad = tmp_path / "a", pictures()
+    bad[3] = torch.inf
+    healthy = partial(batches, pictures(), LABELS, 6)
+    epochs = iter([healthy, healthy, partial(batches, bad, LABELS, 6)])
+    with pytest.raises(FloatingPointError, match="Lower the learning rate"):
+        fit(small(), lambda generator: next(epochs)(generator), SGD, epochs=6, checkpoint=path)
+    resumed = train(checkpoint=path)
+    assert equal(resumed.model, train().model)
+
+
+def test_a_learning_rate_that_is_far_too_high():
+    """Else a table would hold the scores of a model that computes NaN."""
+    with pytest.raises(FloatingPointError):
+        train(epochs=30, optimiser=partial(torch.optim.SGD, lr=1e38))
+
+
+def test_no_room_for_a_checkpoint(tmp_path, monkeypatch):
+    """Else a disk that fills up would take the last good checkpoint with it."""
+    path = tmp_path / "a.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint=path, watch=stop_after(2))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(InputError, match=r"No room.*a\.checkpoint"):
+            train(checkpoint=path)
+    assert os.listdir(tmp_path) == ["a.checkpoint"]
+    assert equal(train(checkpoint=path).model, train().model)
+
+
+def test_predictions_come_in_the_order_of_the_inputs():
+    """Else scores would be credited to other utterances, or depend on the batch."""
+    model, inputs = small(), pictures()
+    model.train()
+    found = predict(model, inputs, batch_size=5)
+    assert found.shape == (16, 4) and found.dtype == torch.float32 and not found.requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(found, model.eval()(inputs))
+
+
+@pytest.mark.parametrize("name", list(POOLINGS)[:3])
+def test_bfloat16_decides_as_float32(name):
+    """Else half precision would change reported decisions unnoticed."""
+    model = by_heart(name).model
+    single, half = (predict(model, pictures(), precision=kind) for kind in (torch.float32, torch.bfloat16))
+    assert half.dtype == torch.float32 and not torch.equal(single, half)
+    assert torch.equal(single.argmax(1), half.argmax(1))
+    torch.testing.assert_close(single.softmax(1), half.softmax(1), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_training_in_half_precision(monkeypatch, tmp_path, precision):
+    """Else training on a GPU of today, or on Colab's T4 with its loss scaling, would not learn or not resume."""
+    monkeypatch.setenv("SERLIB_PRECISION", precision)
+    torch.manual_seed(0)
+    options = {"optimiser": partial(SGD, lr=0.1), "size": 16, "epochs": 8, "checkpoint": tmp_path / "a"}
+    with pytest.raises(KeyboardInterrupt):
+        train(small(32), watch=stop_after(4), **options)
+    fitted = train(small(32), **options)
+    assert losses(fitted)[-1] < 0.5 * losses(fitted)[0]
+    assert equal(fitted.model, train(small(32), **options | {"checkpoint": None}).model)
+
+
+def test_the_checkpoint_of_another_precision_is_refused(monkeypatch, tmp_path):
+    """Else a run would be half of one precision and half of another, and be recorded as one."""
+    monkeypatch.setenv("SERLIB_PRECISION", "bfloat16")
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint=tmp_path / "a", watch=stop_after(2))
+    monkeypatch.setenv("SERLIB_PRECISION", "float32")
+    with pytest.raises(InputError, match="another"):
+        train(checkpoint=tmp_path / "a")
+
+
+def test_the_folder_of_a_checkpoint_is_made(tmp_path):
+    """Else a run would fail after its first epoch because a folder was missing."""
+    path = Path(tmp_path / "new" / "folder" / "a")
+    train(epochs=1, checkpoint=path)
+    assert path.exists()
