@@ -12,6 +12,7 @@ import soxr
 from serlib.errors import InputError
 
 RATE = 16_000  # samples per second; every paper of this book works at 16 kHz
+SHORTEST = 960  # samples; openSMILE's longest frame, 60 ms
 
 
 @functools.cache
@@ -39,18 +40,20 @@ def read_audio(path: str | Path, start: float | None = None, end: float | None =
             file.seek(min(first, file.frames))
             count = -1 if end is None else max(0, round(end * rate) - first)
             samples = file.read(count, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:
         raise InputError(f"{path}: not a readable audio file ({error}). Convert it to WAV or FLAC.") from error
     if samples.size == 0:
         raise InputError(f"{path}: holds no samples in the stretch asked for. Remove its row from the table.")
     if not np.isfinite(samples).all():
         raise InputError(f"{path}: holds NaN or infinite samples. Export it again, or remove its row.")
     if samples.shape[1] > 1:
-        _note(f"Files with {samples.shape[1]} channels, {path.name} the first: the channels are averaged.")
+        _note(f"Files with {samples.shape[1]} channels: the channels are averaged.")
     waveform = samples.mean(axis=1)
     if rate != RATE:
-        _note(f"Files at {rate} Hz, {path.name} the first: resampled to {RATE} Hz.")
+        _note(f"Files at {rate} Hz: resampled to {RATE} Hz.")
         waveform = soxr.resample(waveform, rate, RATE)
+    if len(waveform) < SHORTEST:
+        raise InputError(f"{path}: {len(waveform)} samples are shorter than a frame. Remove its row from the table.")
     if not waveform.any():
         raise InputError(f"{path}: is silent, every sample is zero. Remove its row from the table.")
     return waveform
@@ -62,7 +65,7 @@ def duration(path: str | Path) -> float:
     """
     try:
         return soundfile.info(path).duration
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:
         raise InputError(f"{path}: not a readable audio file ({error}). Convert it to WAV or FLAC.") from error
 
 

@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from serlib.errors import InputError
 from serlib.features import extract, functionals
 from serlib.protocols import Fold, Task
 from serlib.results import Record, cross_validate
@@ -23,7 +24,10 @@ def functionals_svm(task: Task, folder: Path | None = None, folds: int | None = 
     speakers = task.table["speaker"].to_numpy()
 
     def test_fold(fold: Fold, checkpoint: Path | None) -> dict:
-        inner = GroupKFold(min(5, len(set(speakers[fold.train]))))
+        heard = len(set(speakers[fold.train]))
+        if heard < 2:
+            raise InputError("C is chosen across speakers: training needs at least two of them.")
+        inner = GroupKFold(min(5, heard))
         machine = make_pipeline(StandardScaler(), SVC(kernel="linear"))
         search = GridSearchCV(machine, {"svc__C": np.logspace(-4, 0, 9)}, scoring="balanced_accuracy", cv=inner)
         search.fit(features[fold.train], task.labels[fold.train], groups=speakers[fold.train])

@@ -30,20 +30,10 @@ def digest(*parts: object) -> str:
 
 
 @contextlib.contextmanager
-def write_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """Open `path` for writing so that it appears whole or not at all, whenever the process is killed.
-
-    Raises InputError when the disk is full; whatever stood at `path` before still stands there.
-    Page: book/your_corpus.md
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+def _room(path: Path) -> Iterator[None]:
+    """Say what to do when the disk is full."""
     try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -51,8 +41,26 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
             f"No room on disk to write {path}. Free some space, or set SERLIB_CACHE to a folder on another disk. "
             "What was written before is kept."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """Open `path` for writing so that it appears whole or not at all, whenever the process is killed.
+
+    Raises InputError when the disk is full; whatever stood at `path` before still stands there.
+    Page: book/your_corpus.md
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with _room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def cached(name: str, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
@@ -63,11 +71,12 @@ def cached(name: str, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray
     Page: book/your_corpus.md
     """
     path = cache_root() / name / f"{key}.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with _room(path), contextlib.ExitStack() as stack:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(FileLock(path.with_suffix(".lock")))
         if path.exists():
-            with contextlib.suppress(ValueError, EOFError):
-                return np.load(path, allow_pickle=False)
+            with contextlib.suppress(Exception), path.open("rb") as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
         array = np.ascontiguousarray(compute())
         with write_atomically(path) as file:
             np.save(file, array, allow_pickle=False)

@@ -32,6 +32,8 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
     extra = [column for column in table if column not in COLUMNS]
     table = table.reindex(columns=[*COLUMNS, *extra]).reset_index(drop=True)
     for column, kind in COLUMNS.items():
+        if kind == "string":
+            table[column] = table[column].replace(r"^\s*$", pd.NA, regex=True)
         try:
             table[column] = table[column].astype(kind)
         except (ValueError, TypeError) as error:
@@ -98,10 +100,12 @@ def read_audb(name: str) -> pd.DataFrame:
         raise InputError(f"Loading {name!r} from the network needs audb: pip install audb.") from error
     version, tables = OPEN_CORPORA[name].values()
     options = {"sampling_rate": 16000, "mixdown": True}
-    database = audb.load(name, version=version, tables=[*tables, "files", "speaker"], **options)
+    header = audb.info.header(name, version=version)
+    people = [table for table in ("speaker",) if table in header]
+    database = audb.load(name, version=version, tables=[*tables, "files", *people], **options)
     emotion = pd.concat([database[table].get() for table in tables])["emotion"]
     files = database["files"].get().loc[emotion.index]
-    gender = files["speaker"].map(database["speaker"].get()["gender"])
+    gender = files["speaker"].map(database["speaker"].get()["gender"] if people else {})
     columns = {
         "utterance_id": [Path(path).stem for path in emotion.index],
         "path": list(emotion.index),

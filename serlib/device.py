@@ -20,7 +20,10 @@ def choose_device() -> torch.device:
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     if wanted := os.environ.get("SERLIB_DEVICE"):
-        return torch.device(wanted)
+        try:
+            return torch.device(wanted)
+        except RuntimeError as error:
+            raise InputError(f"SERLIB_DEVICE={wanted}: set it to cpu, cuda or mps.") from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -34,6 +37,8 @@ def choose_precision(device: torch.device) -> torch.dtype:
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     if wanted := os.environ.get("SERLIB_PRECISION"):
+        if wanted not in ("float32", "bfloat16", "float16"):
+            raise InputError(f"SERLIB_PRECISION={wanted}: set it to float32, bfloat16 or float16.")
         return getattr(torch, wanted)
     if device.type == "cuda":
         native = torch.cuda.get_device_capability(device) >= (8, 0)

@@ -63,7 +63,10 @@ def _sources(function: Callable) -> set[str]:
         if current in found:
             continue
         found[current] = inspect.getsource(current)
-        names = {name: current.__globals__.get(name) for name in current.__code__.co_names}
+        codes = [current.__code__]
+        for code in codes:  # with the bodies of comprehensions and inner functions
+            codes += [constant for constant in code.co_consts if inspect.iscode(constant)]
+        names = {name: current.__globals__.get(name) for code in codes for name in code.co_names}
         waiting += [value for value in names.values() if inspect.isfunction(value)]
         found[current] += repr({n: v for n, v in sorted(names.items()) if isinstance(v, int | float | str | tuple)})
     return set(found.values())
@@ -80,7 +83,7 @@ def extract(table: pd.DataFrame, function: Callable[[np.ndarray], np.ndarray], k
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     arrays = []
-    code = sorted(_sources(function))
+    code = sorted(_sources(function) | _sources(read_row))
     for row in tqdm(table.itertuples(), total=len(table), desc="features", leave=False, delay=2):
         try:
             if not keep:

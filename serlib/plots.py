@@ -96,14 +96,15 @@ def live_curve(title: str):
     """
     handle = display(HTML(f"<p>{escape(title)}: waiting for the first epoch.</p>"), display_id=True)
 
-    def draw(history: list[dict[str, float]]) -> None:
+    def draw(history: list[dict]) -> None:
+        losses = [loss for entry in history for loss in entry["losses"]]
         figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
-        axes.plot([entry["updates"] for entry in history], [entry["loss"] for entry in history], "o-", color="#345")
-        axes.axhline(np.log(4), color="grey", linestyle=":")
-        axes.text(history[0]["updates"], np.log(4), "chance, ln 4", color="grey", va="bottom")
+        axes.plot(range(1, len(losses) + 1), losses, ".-", color="#345")
+        axes.axhline(np.log(4), color="grey", linestyle=":", label="chance, ln 4")
+        axes.legend(frameon=False)
         axes.set(xlabel="updates", ylabel="training loss (nats)", title=title, ylim=(0, None))
-        text = f"Training loss of {title}: {history[0]['loss']:.2f} after {history[0]['updates']} updates"
-        show(figure, f"{text}, {history[-1]['loss']:.2f} after {history[-1]['updates']}.", handle)
+        fell = f"{losses[0]:.2f} at first, {np.mean(losses[-5:]):.2f} over the last five"
+        show(figure, f"Training loss of {title} over {len(losses)} updates: {fell}.", handle)
 
     return draw
 
@@ -112,10 +113,11 @@ def confusions(matrices: dict[str, np.ndarray], classes: tuple[str, ...]) -> Fig
     """Confusion matrices side by side: each cell the share of its row in per cent, with the count below.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    figure, row = plt.subplots(
-        1, len(matrices), figsize=(3.4 * len(matrices), 3.4), layout="constrained", squeeze=False
-    )
-    for axes, (name, matrix) in zip(row[0], matrices.items(), strict=True):
+    rows = -(-len(matrices) // 2)
+    figure, grid = plt.subplots(rows, 2, figsize=(6.4, 3.2 * rows), layout="constrained", squeeze=False)
+    for axes in grid.flat[len(matrices) :]:
+        axes.axis("off")
+    for axes, (name, matrix) in zip(grid.flat, matrices.items(), strict=False):
         share = matrix / matrix.sum(1, keepdims=True).clip(1)
         axes.imshow(share, cmap="Greys", vmin=0, vmax=1)
         for (true, found), count in np.ndenumerate(matrix):
@@ -123,7 +125,6 @@ def confusions(matrices: dict[str, np.ndarray], classes: tuple[str, ...]) -> Fig
             text = f"{100 * share[true, found]:.0f}\n({count})"
             axes.text(found, true, text, ha="center", va="center", color=colour, fontsize=8)
         axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
-        axes.set_yticks(range(len(classes)), classes if axes is row[0, 0] else [])
-        axes.set(title=name, xlabel="heard as")
-    row[0, 0].set_ylabel("meant as")
+        axes.set_yticks(range(len(classes)), classes)
+        axes.set(title=name, xlabel="heard as", ylabel="meant as")
     return figure

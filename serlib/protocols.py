@@ -68,7 +68,8 @@ def common_loso(table: pd.DataFrame, folds: int = 5) -> Task:
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     chosen, labels = _select(table, "common_loso", expected={"iemocap": 2280})
-    if chosen["session"].notna().all():
+    nested = chosen.groupby("speaker")["session"].nunique().le(1).all()
+    if chosen["session"].notna().all() and nested:
         by_session = chosen.groupby("session")["speaker"].unique()
         groups = [(session, tuple(speakers)) for session, speakers in by_session.items()]
     else:

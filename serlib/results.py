@@ -159,28 +159,28 @@ def cross_validate(
     folder: Path | None = None,
     folds: int | None = None,
 ) -> Record:
-    """Run `test_fold(fold, checkpoint)` for each fold and gather what it returns in a record.
+    """Run `test_fold(fold, place)` for each fold and gather what it returns in a record.
 
     `test_fold` returns at least `scores` `(utterances, classes)` or `predicted` for the fold's test rows. With a
-    `folder` the record is written there after every fold, and a second call goes on where the first was stopped, inside
-    the fold too. `folds` takes only the first few.
-
-    Raises InputError when the record in the folder is torn or of other settings or code.
+    `folder` the record is written there after every fold, and a second call goes on where the first was stopped;
+    `place` is the path, without an ending, at which `test_fold` may keep a checkpoint and weights of its own. Other
+    code, settings or utterances get another file. `folds` takes only the first few. Raises InputError for a torn record.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    code, date = code_hash(source, task.protocol), datetime.date.today().isoformat()
     settings = json.loads(json.dumps(settings))  # as it will be read back
+    code, date = code_hash(source, task.protocol), datetime.date.today().isoformat()
     about = (model, source, task.corpus, task.protocol, list(task.classes), settings, seed, code)
     record = Record(*about, environment=environment(), date=date, folds=[])
+    ids, tests = task.table["utterance_id"].tolist(), [fold.test.tolist() for fold in task.folds]
+    key = digest(settings, seed, code, ids, task.labels.tolist(), tests)[:8]
     name = re.sub(r"[^\w.]+", "-", model)
-    path = folder and Path(folder) / f"{name}_{task.corpus}_{task.protocol}_{digest(settings, seed)[:6]}.json"
+    stem = folder and Path(folder) / f"{name}_{task.corpus}_{task.protocol}_{key}"
+    path = folder and Path(f"{stem}.json")
     if path and path.exists():
         record = read_record(path)
-        if (record.code, record.settings, record.seed) != (code, settings, seed):
-            raise InputError(f"{path}: this record is of earlier code or other settings. Move it away to run again.")
     for fold in task.folds[len(record.folds) : folds]:
         start = time.perf_counter()
-        outcome = test_fold(fold, path and path.with_suffix(".checkpoint"))
+        outcome = test_fold(fold, stem and Path(f"{stem}_{fold.name}"))
         outcome.setdefault("seconds", time.perf_counter() - start)
         if "scores" in outcome:
             scores = np.asarray(outcome["scores"])
@@ -192,7 +192,7 @@ def cross_validate(
         if path:
             with write_atomically(path) as file:
                 file.write(json.dumps(dataclasses.asdict(record)).encode())
-            path.with_suffix(".checkpoint").unlink(missing_ok=True)
+            Path(f"{stem}_{fold.name}.checkpoint").unlink(missing_ok=True)
     return record
 
 
@@ -228,14 +228,15 @@ def compare(published: pd.DataFrame, references: Iterable[Record], this_run: Ite
     """Published, reference and this run side by side, a row for each model; what was not measured says so.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
+    references, this_run = fullest(references), list(this_run)
     columns = {("published", name): published[name].map("{:.2f}".format) for name in published}
-    for title, records in (("reference", fullest(references)), ("this run", list(this_run))):
+    for title, records in (("reference", references), ("this run", this_run)):
         for score in ("overall_accuracy", "uar"):
             corpora = " ".join(sorted({record.corpus for record in records}))
             name = {"overall_accuracy": "accuracy", "uar": "UAR"}[score]
             columns[f"{title}: {corpora}", name] = pd.Series({r.model: r.shown(score) for r in records})
-    order = [*published.index, *(record.model for record in this_run if record.model not in published.index)]
-    return pd.DataFrame(columns, index=order).fillna("not run")
+    order = dict.fromkeys([*published.index, *(record.model for record in [*references, *this_run])])
+    return pd.DataFrame(columns, index=list(order)).fillna("not run")
 
 
 def describe(records: Iterable[Record]) -> pd.DataFrame:

@@ -1,11 +1,8 @@
 """The fourth room: one training loop for every chapter."""
 
 import copy
-import dataclasses
 import math
-import pickle
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -16,18 +13,6 @@ from tqdm.auto import tqdm
 from serlib.cache import digest, write_atomically
 from serlib.device import autocast, choose_device, choose_precision, seed_everything
 from serlib.errors import InputError
-
-
-@dataclasses.dataclass
-class Fitted:
-    """A trained model and how it came about.
-
-    `history` has one entry an epoch: mean training loss, learning rate, updates so far, seconds.
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
-
-    model: nn.Module
-    history: list[dict[str, float]]
 
 
 def batches(
@@ -54,12 +39,13 @@ def fit(
     most_updates: int | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
-    watch: Callable[[list[dict[str, float]]], None] | None = None,
-) -> Fitted:
-    """Train `model` on the chosen device and leave it there.
+    watch: Callable[[list[dict]], None] | None = None,
+) -> tuple[nn.Module, list[dict]]:
+    """Train `model` on the chosen device and leave it there: the model, and what an epoch each was like.
 
     `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); `most_updates` ends training
-    early. `watch(history)` is called after each epoch. With a `checkpoint` path the state is written there after every
+    early. The history has for each epoch the losses of its updates, the learning rate, the updates so far and the
+    seconds; `watch(history)` is called after each. With a `checkpoint` path the state is written there after every
     epoch and found again by the next call: a run that was killed goes on, and ends in the same model as one that was
     not (on a CPU, to the last bit).
 
@@ -77,7 +63,8 @@ def fit(
     schedule = make_schedule(optimiser) if make_schedule else None
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     parts = {"model": model, "optimiser": optimiser, "scaler": scaler} | ({"schedule": schedule} if schedule else {})
-    run = digest(str(model), str(optimiser), epochs, most_updates, seed, str(precision), device.type)
+    steps = schedule and (type(schedule).__name__, schedule.state_dict())
+    run = digest(str(model), str(optimiser), steps, epochs, most_updates, seed, precision, device.type)
     history = _resume(checkpoint, parts, run, generator) if checkpoint and checkpoint.exists() else []
 
     updates = history[-1]["updates"] if history else 0
@@ -92,24 +79,25 @@ def fit(
             scaler.scale(value).backward()
             scaler.step(optimiser)
             scaler.update()
-            losses.append(value.detach())
-            updates += 1
-            if updates == most_updates:
+            losses.append(value.detach().float())
+            if updates + len(losses) == most_updates:
                 break
-        if not math.isfinite(torch.stack(losses).float().mean()):
+        updates += len(losses)
+        losses = torch.stack(losses).tolist()
+        if not all(map(math.isfinite, losses)):
             raise FloatingPointError("The loss is no longer a finite number. Lower the learning rate.")
-        entry = {"loss": torch.stack(losses).float().mean().item(), "learning_rate": optimiser.param_groups[0]["lr"]}
-        history.append(entry | {"updates": updates, "seconds": time.perf_counter() - start})
+        rate, seconds = optimiser.param_groups[0]["lr"], time.perf_counter() - start
+        history.append({"losses": losses, "learning_rate": rate, "updates": updates, "seconds": seconds})
         if schedule:
             schedule.step()
         if checkpoint:
             _save(checkpoint, parts, run, generator, history)
         if watch:
             watch(history)
-    return Fitted(model.eval(), history)
+    return model.eval(), history
 
 
-def _save(path: Path, parts: dict, run: str, generator: torch.Generator, history: list[dict[str, float]]) -> None:
+def _save(path: Path, parts: dict, run: str, generator: torch.Generator, history: list[dict]) -> None:
     """Write all that the rest of the training depends on."""
     state = {name: part.state_dict() for name, part in parts.items()}
     random = {"cpu": torch.get_rng_state(), "order": generator.get_state()}
@@ -119,23 +107,26 @@ def _save(path: Path, parts: dict, run: str, generator: torch.Generator, history
         torch.save(state | {"run": run, "random": random, "history": history}, file)
 
 
-def _resume(path: Path, parts: dict, run: str, generator: torch.Generator) -> list[dict[str, float]]:
+def _resume(path: Path, parts: dict, run: str, generator: torch.Generator) -> list[dict]:
     """Load what `_save` wrote; returns the history so far."""
+    torn = InputError(f"{path}: this checkpoint is torn. Delete it to train from the start.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: this checkpoint is torn ({error}). Delete it to train from the start.") from error
+    except Exception as error:  # torch raises eight kinds, by where the file was cut
+        raise torn from error
     if not isinstance(state, dict) or state.get("run") != run:
-        raise InputError(
-            f"{path}: this checkpoint is of another model, schedule, seed or device. Delete it, or give another path."
-        )
-    for name, part in parts.items():
-        part.load_state_dict(copy.deepcopy(state[name]))
-    torch.set_rng_state(state["random"]["cpu"])
-    generator.set_state(state["random"]["order"])
-    if "cuda" in state["random"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["random"]["cuda"])
-    return state["history"]
+        other = "of another model, schedule, seed or device. Delete it, or give another path."
+        raise InputError(f"{path}: this checkpoint is {other}")
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(copy.deepcopy(state[name]))
+        torch.set_rng_state(state["random"]["cpu"])
+        generator.set_state(state["random"]["order"])
+        if "cuda" in state["random"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["random"]["cuda"])
+        return state["history"]
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise torn from error
 
 
 @torch.no_grad()

@@ -3,14 +3,13 @@
 # %% auto #0
 __all__ = ['PUBLISHED', 'POOLINGS', 'to_unit_range', 'mu_law', 'segments_for_training', 'segments_for_testing', 'same',
            'SingleLayer', 'FirstLayer', 'convolution', 'backbone', 'GlobalAveragePooling', 'BilinearPooling',
-           'AttentionPooling', 'EmotionCNN', 'make_model', 'Schedule', 'train', 'utterance_scores', 'reproduce',
-           'paper_schedule', 'attention_maps', 'listening_habits']
+           'AttentionPooling', 'EmotionCNN', 'make_model', 'Schedule', 'train', 'utterance_scores', 'run_fold',
+           'reproduce', 'paper_schedule', 'attention_maps', 'listening_habits']
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #imports
 """Attention pooling: Li, Song, McLoughlin, Guo and Dai, Interspeech 2018."""
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from serlib.device import choose_device, seed_everything
 from serlib.features import extract, spectrogram
 from serlib.protocols import Fold, Task
 from serlib.results import Record, cross_validate
-from serlib.training import Fitted, batches, fit, predict
+from serlib.training import batches, fit, predict
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
@@ -42,8 +41,9 @@ PUBLISHED = pd.DataFrame(
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #mulaw-code
 def to_unit_range(magnitude: Tensor, reading: str = "largest") -> Tensor:
-    """Scale a `(batch, bins, frames)` linearly into [-1, 1], by its "largest" value or "min-max".
+    """Scale each of `(batch, bins, frames)` linearly into [-1, 1].
 
+    `reading` is "largest", divided by the largest value, or "min-max", stretched.
     Li 2018, section 2.1.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
@@ -63,57 +63,70 @@ def mu_law(x: Tensor, mu: float = 255) -> Tensor:
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #segments-code
 def segments_for_training(waveform: np.ndarray) -> np.ndarray:
-    """What the network is trained on: two seconds every second, `(segments, 400, 200)` float16.
+    """Two seconds of input every second: `(segments, 400, 200)` float16.
 
     Li 2018, section 2.1.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    return mu_law(to_unit_range(spectrogram(segment(waveform, seconds=2, hop=1)))).half().numpy()
+    return (
+        mu_law(to_unit_range(spectrogram(segment(waveform, seconds=2, hop=1))))
+        .half()
+        .numpy()
+    )
 
 
 def segments_for_testing(waveform: np.ndarray) -> np.ndarray:
-    """What it is tested on: two seconds every 0.4 s, `(segments, 400, 200)` float16.
+    """Two seconds of input every 0.4 s: `(segments, 400, 200)` float16.
 
     Li 2018, section 2.1.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    return mu_law(to_unit_range(spectrogram(segment(waveform, seconds=2, hop=0.4)))).half().numpy()
+    return (
+        mu_law(to_unit_range(spectrogram(segment(waveform, seconds=2, hop=0.4))))
+        .half()
+        .numpy()
+    )
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #filters-code
 def same(height: int, width: int) -> nn.ZeroPad2d:
-    """The zeros around a map that keep its size under a filter of any shape, even ones too."""
+    """The zeros around a map that keep its size under a filter, even ones too."""
     return nn.ZeroPad2d(((width - 1) // 2, width // 2, (height - 1) // 2, height // 2))
 
 
 class SingleLayer(nn.Module):
-    """One convolution, 16 filters of one shape, averaged and classified: Li 2018, section 3.2.
+    """One convolution with 16 filters of one shape, averaged and classified.
 
-    Spectrograms `(batch, 400, 200)` to class scores `(batch, 4)`.
+    Spectrograms `(batch, 400, 200)` to scores `(batch, 4)`. Li 2018, section 3.2.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
     def __init__(self, height: int, width: int):
         super().__init__()
+        convolution = nn.Conv2d(1, 16, (height, width))
         self.convolve = nn.Sequential(
-            same(height, width), nn.Conv2d(1, 16, (height, width)), nn.BatchNorm2d(16)
+            same(height, width), convolution, nn.BatchNorm2d(16)
         )
         self.classify = nn.Linear(16, 4)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
-        maps = self.convolve(spectrograms[:, None].float()).relu()  # (batch, 16, 400, 200)
+        maps = self.convolve(
+            spectrograms[:, None].float()
+        ).relu()  # (batch, 16, 400, 200)
         return self.classify(maps.mean((2, 3)))  # (batch, 4)
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #model-code
 class FirstLayer(nn.Module):
-    """Tall and wide filters side by side: `(batch, 1, 400, 200)` to `(batch, 16, 400, 200)`.
+    """Tall and wide filters side by side.
 
-    Li 2018, sections 2.3 and 3.3.
+    `(batch, 1, 400, 200)` to `(batch, 16, 400, 200)`. Li 2018, sections 2.3 and 3.3.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
     def __init__(self):
         super().__init__()
-        self.tall = nn.Sequential(same(10, 2), nn.Conv2d(1, 8, (10, 2)))  # 100 Hz x 20 ms
+        self.tall = nn.Sequential(
+            same(10, 2), nn.Conv2d(1, 8, (10, 2))
+        )  # 100 Hz x 20 ms
         self.wide = nn.Sequential(same(2, 8), nn.Conv2d(1, 8, (2, 8)))  # 20 Hz x 80 ms
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,16 +135,21 @@ class FirstLayer(nn.Module):
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #backbone-code
 def convolution(before: int, after: int) -> nn.Sequential:
     """3 x 3 filters, batch normalisation, ReLU."""
-    return nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()
+    )
 
 
 def backbone() -> nn.Sequential:
-    """The five convolutions of Li 2018, Figure 1: `(batch, 1, 400, 200)` to `(batch, 80, 100, 50)`.
+    """Five convolutions: `(batch, 1, 400, 200)` to `(batch, 80, 100, 50)`.
 
+    Li 2018, Figure 1.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     return nn.Sequential(
-        nn.Sequential(FirstLayer(), nn.BatchNorm2d(16), nn.ReLU()),  # (batch, 16, 400, 200)
+        nn.Sequential(
+            FirstLayer(), nn.BatchNorm2d(16), nn.ReLU()
+        ),  # (batch, 16, 400, 200)
         nn.Sequential(convolution(16, 32), nn.MaxPool2d(2)),  # (batch, 32, 200, 100)
         nn.Sequential(convolution(32, 48), nn.MaxPool2d(2)),  # (batch, 48, 100, 50)
         convolution(48, 64),  # (batch, 64, 100, 50)
@@ -142,7 +160,7 @@ def backbone() -> nn.Sequential:
 class GlobalAveragePooling(nn.Module):
     """Every position counts the same: equation 3 of Li 2018, averaged.
 
-    Features `(batch, channels, height, width)` to scores `(batch, classes)`, and no map.
+    Features `(batch, channels, height, width)` to scores `(batch, classes)`; no map.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
@@ -155,10 +173,10 @@ class GlobalAveragePooling(nn.Module):
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #bilinear-code
 class BilinearPooling(nn.Module):
-    """Every product of two channels counts: equation 4 of Li 2018, rooted and scaled to length 1.
+    """Every product of two channels counts: equation 4 of Li 2018.
 
-    Features `(batch, channels, height, width)` to scores `(batch, classes)`, and no map. The order
-    of the two normalisations is that of Lin et al. 2015.
+    Features `(batch, channels, height, width)` to scores `(batch, classes)`; no map.
+    Signed square root, then length 1: the order of Lin et al. 2015.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
@@ -174,11 +192,11 @@ class BilinearPooling(nn.Module):
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #attention-code
 class AttentionPooling(nn.Module):
-    """A map per class says what counts for it, one for all where to look: equation 8 of Li 2018.
+    """One map for each class, one map for all: equation 8 of Li 2018.
 
     Features `(batch, channels, height, width)` to scores `(batch, classes)` and weights
-    `(batch, height, width)`, which sum to 1. Positions where `mask` `(batch, height, width)` is
-    False do not count. The weighted map is summed; `reduce="mean"` is the scale trap.
+    `(batch, height, width)`, which sum to 1. Places where `mask`, of that shape too, is
+    False do not count. `reduce="mean"`, instead of the sum, is the scale trap.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
@@ -188,7 +206,12 @@ class AttentionPooling(nn.Module):
         self.bottom_up = nn.Conv2d(channels, 1, 1)
         self.reduce = reduce
 
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def extra_repr(self) -> str:
+        return f"reduce={self.reduce}"
+
+    def forward(
+        self, features: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         saliency = self.bottom_up(features).float().squeeze(1)  # (batch, height, width)
         if mask is not None:
             saliency = saliency.masked_fill(~mask, -torch.inf)
@@ -201,7 +224,7 @@ class AttentionPooling(nn.Module):
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #whole-code
 class EmotionCNN(nn.Module):
-    """Backbone and pooling: spectrograms `(batch, 400, 200)` to class scores `(batch, 4)`.
+    """Backbone and pooling: spectrograms `(batch, 400, 200)` to scores `(batch, 4)`.
 
     Li 2018, Figure 1.
     Page: notebooks/01_attention_pooling_2018.ipynb
@@ -215,7 +238,7 @@ class EmotionCNN(nn.Module):
     def forward(self, spectrograms: Tensor) -> Tensor:
         return self.pooling(self.backbone(spectrograms[:, None].float()))[0]
 
-
+# %% ../../notebooks/01_attention_pooling_2018.ipynb #make-code
 POOLINGS = {
     "CNN_TF_GAP": GlobalAveragePooling,
     "CNN_TF_Bilinear": BilinearPooling,
@@ -225,7 +248,7 @@ POOLINGS = {
 
 
 def make_model(name: str) -> nn.Module:
-    """A model by its name in Table 1 of Li 2018, or a single layer by its shape: `Conv1_10x2`.
+    """A model by its name in Table 1 of Li 2018, or a `SingleLayer`: `Conv1_10x2`.
 
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
@@ -236,7 +259,7 @@ def make_model(name: str) -> nn.Module:
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #schedule-code
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train; after each milestone the learning rate falls to a tenth.
+    """How long and how fast to train; each milestone divides the rate by ten.
 
     The defaults are those of Li 2018, section 3.1.
     Page: notebooks/01_attention_pooling_2018.ipynb
@@ -250,28 +273,28 @@ class Schedule:
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #train-code
 def train(
-    task: Task, fold: Fold, name: str, schedule: Schedule, seed=0, checkpoint=None, watch=None
-) -> Fitted:
-    """Train the model called `name` on a fold's training speakers, as Li 2018, section 3.1.
+    task: Task,
+    fold: Fold,
+    name: str,
+    schedule: Schedule,
+    seed=0,
+    checkpoint=None,
+    watch=None,
+) -> tuple[nn.Module, list[dict]]:
+    """Train the model called `name` on a fold's training part: Li 2018, section 3.1.
 
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     segments = extract(task.table.iloc[fold.train], segments_for_training)
     inputs = torch.from_numpy(np.concatenate(segments)).to(choose_device())
-    targets = torch.from_numpy(task.labels[fold.train].repeat([len(s) for s in segments])).to(
-        inputs.device
-    )
+    labels = np.repeat(task.labels[fold.train], [len(piece) for piece in segments])
+    targets = torch.from_numpy(labels).to(inputs.device)
+    optimiser = partial(torch.optim.SGD, lr=schedule.learning_rate, weight_decay=1e-4)
     seed_everything(seed)
     return fit(
         make_model(name),
         partial(batches, inputs, targets, schedule.batch_size),
-        partial(
-            torch.optim.SGD,
-            lr=schedule.learning_rate,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=1e-4,
-        ),
+        partial(optimiser, momentum=0.9, nesterov=True),
         make_schedule=partial(MultiStepLR, milestones=schedule.milestones, gamma=0.1),
         epochs=schedule.epochs,
         most_updates=schedule.most_updates,
@@ -282,58 +305,71 @@ def train(
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #score-code
 def utterance_scores(model: nn.Module, segments: list[np.ndarray]) -> np.ndarray:
-    """Class probabilities `(utterances, 4)`, the mean over segments: Li 2018, section 2.1.
+    """Class probabilities `(utterances, 4)`, averaged over segments.
+
+    Li 2018, section 2.1.
+    Page: notebooks/01_attention_pooling_2018.ipynb
+    """
+    probabilities = predict(model, torch.from_numpy(np.concatenate(segments))).softmax(
+        -1
+    )
+    parts = probabilities.split([len(piece) for piece in segments])
+    return torch.stack([part.mean(0) for part in parts]).numpy()
+
+# %% ../../notebooks/01_attention_pooling_2018.ipynb #fold-code
+def run_fold(
+    fold: Fold, place: Path | None, task, name, schedule, seed, watch, trained
+) -> dict:
+    """Train and test on one fold; with a `place`, keep checkpoint and weights there.
 
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-    probabilities = predict(model, torch.from_numpy(np.concatenate(segments))).softmax(-1)
-    return torch.stack(
-        [part.mean(0) for part in probabilities.split([len(s) for s in segments])]
-    ).numpy()
+    checkpoint = place and Path(f"{place}.checkpoint")
+    model, history = train(task, fold, name, schedule, seed, checkpoint, watch)
+    trained[fold.name] = model
+    if place:
+        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(weights, f"{place}.safetensors")
+    return {
+        "scores": utterance_scores(
+            model, extract(task.table.iloc[fold.test], segments_for_testing)
+        ),
+        "updates": history[-1]["updates"],
+        "loss": float(np.mean(history[-1]["losses"])),
+        "seconds": sum(epoch["seconds"] for epoch in history),
+    }
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #reproduce-code
 def reproduce(
     task: Task,
     name: str,
     schedule: Schedule,
-    seed: int = 0,
-    folder: Path | None = None,
-    folds: int | None = None,
-    watch: Callable | None = None,
-    trained: dict[str, nn.Module] | None = None,
-) -> Record:
-    """Train and test on each fold in turn; with a `folder`, resume there and keep the weights.
+    seed=0,
+    folder=None,
+    folds=None,
+    watch=None,
+) -> tuple[Record, dict[str, nn.Module]]:
+    """Train and test on each fold in turn: the record, and the models by their fold's name.
 
-    The trained models are put into `trained`, by the name of their fold.
+    With a `folder` it goes on where it was stopped before, and keeps the weights there.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
-
-    def test_fold(fold: Fold, checkpoint: Path | None) -> dict:
-        fitted = train(task, fold, name, schedule, seed, checkpoint, watch)
-        if trained is not None:
-            trained[fold.name] = fitted.model
-        if folder:
-            weights = {key: value.contiguous() for key, value in fitted.model.state_dict().items()}
-            save_file(weights, folder / f"{name}_{task.corpus}_{fold.name}_seed{seed}.safetensors")
-        return {
-            "scores": utterance_scores(
-                fitted.model, extract(task.table.iloc[fold.test], segments_for_testing)
-            ),
-            "updates": fitted.history[-1]["updates"],
-            "loss": fitted.history[-1]["loss"],
-            "seconds": sum(epoch["seconds"] for epoch in fitted.history),
-        }
-
-    return cross_validate(
-        task,
-        test_fold,
-        model=name,
-        source="papers.li2018.reproduce",
-        settings=dataclasses.asdict(schedule),
-        seed=seed,
-        folder=folder,
-        folds=folds,
-    )
+    trained = {}
+    job = {
+        "task": task,
+        "name": name,
+        "schedule": schedule,
+        "seed": seed,
+        "watch": watch,
+    }
+    about = {"model": name, "source": "papers.li2018.reproduce", "seed": seed}
+    about |= {
+        "settings": dataclasses.asdict(schedule),
+        "folder": folder,
+        "folds": folds,
+    }
+    record = cross_validate(task, partial(run_fold, trained=trained, **job), **about)
+    return record, trained
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #paper-schedule-code
 def paper_schedule(task: Task, updates: int = 5500) -> Schedule:
@@ -343,7 +379,9 @@ def paper_schedule(task: Task, updates: int = 5500) -> Schedule:
     """
     if task.corpus == "iemocap":
         return Schedule()
-    segments = sum(map(len, extract(task.table.iloc[task.folds[0].train], segments_for_training)))
+    segments = sum(
+        map(len, extract(task.table.iloc[task.folds[0].train], segments_for_training))
+    )
     epochs = round(updates / -(-segments // 16))
     milestones = tuple(round(epochs * part) for part in (0.4, 0.6, 0.8))
     return Schedule(epochs, batch_size=16, milestones=milestones)
@@ -351,7 +389,7 @@ def paper_schedule(task: Task, updates: int = 5500) -> Schedule:
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #maps-code
 @torch.no_grad()
 def attention_maps(model: nn.Module, picture: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Bottom-up weights `(100, 50)` and top-down maps `(4, 100, 50)` for one input `(400, 200)`.
+    """Bottom-up weights `(100, 50)` and top-down maps `(4, 100, 50)` of an input.
 
     Li 2018, section 2.4.2.
     Page: notebooks/01_attention_pooling_2018.ipynb
@@ -362,17 +400,30 @@ def attention_maps(model: nn.Module, picture: Tensor) -> tuple[np.ndarray, np.nd
     return weights[0].cpu().numpy(), model.pooling.top_down(features)[0].cpu().numpy()
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #energy-code
-def listening_habits(model: nn.Module, waveform: np.ndarray) -> tuple[float, float, float]:
-    """How bottom-up attention relates to the signal, over the test segments of an utterance.
+def listening_habits(
+    model: nn.Module, waveform: np.ndarray
+) -> tuple[float, float, float]:
+    """How attention relates to the signal, over the test segments of an utterance.
 
-    Its correlation with energy over time (Spearman), the share of attention below 400 Hz, and the
-    share of the energy below 400 Hz.
+    Its correlation with energy over time (Spearman), the share of attention below
+    400 Hz, and the share of the energy below 400 Hz.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     attention, energy = [], []
     for piece in spectrogram(segment(waveform, seconds=2, hop=0.4)):
-        attention.append(attention_maps(model, mu_law(to_unit_range(piece[None]))[0])[0])
-        energy.append((piece**2).reshape(100, 4, 50, 4).sum((1, 3)).numpy())  # as fine as the map
-    attention, energy = np.concatenate(attention, axis=1), np.concatenate(energy, axis=1)
+        attention.append(
+            attention_maps(model, mu_law(to_unit_range(piece[None]))[0])[0]
+        )
+        energy.append(
+            (piece**2).reshape(100, 4, 50, 4).sum((1, 3)).numpy()
+        )  # as fine as the map
+    attention, energy = (
+        np.concatenate(attention, axis=1),
+        np.concatenate(energy, axis=1),
+    )
     together = stats.spearmanr(attention.sum(0), energy.sum(0)).statistic
-    return together, attention[:10].sum() / attention.sum(), energy[:10].sum() / energy.sum()
+    return (
+        together,
+        attention[:10].sum() / attention.sum(),
+        energy[:10].sum() / energy.sum(),
+    )
