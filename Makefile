@@ -29,11 +29,11 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench look address lock clean corpus
+.PHONY: help setup book test lint export run bench reference look address lock clean corpus
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/.ready ## make .venv, with exactly the versions of requirements.txt
 	@mkdir -p .cache/ipython
@@ -80,6 +80,9 @@ run: corpus ## execute the notebooks in place (quick, synthetic), for committing
 
 bench: setup ## how fast training is, against a plain loop
 	$(BIN)/python book/bench.py
+
+reference: setup ## make the reference records again (hours; SERLIB_DATA names the folder of EmoDB and RAVDESS)
+	$(BIN)/python book/reference_runs.py $(PARTS)
 
 look: setup ## open every page of the built book in Chromium and take its picture
 	@[ -x .cache/look/bin/python ] && .cache/look/bin/python -c 'import playwright' 2>/dev/null || { \

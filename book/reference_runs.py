@@ -1,29 +1,35 @@
 """Make the reference records of chapter 1: `make reference`. Hours on two cores; it goes on where it was stopped.
 
 Every record, weight and array in `serlib/reference` comes from here. EmoDB and RAVDESS are looked for under
-SERLIB_DATA, else fetched by audb. A CPU gets a shorter plan than a GPU, and the records say which it was.
-`python book/reference_runs.py baselines trained` makes only the parts that are named.
+SERLIB_DATA, as `emodb` and `ravdess_speech`. A CPU gets a shorter plan than a GPU, and the records say which it was.
+`python book/reference_runs.py baselines trained` makes only the parts that are named; `verify` keeps records in
+step with code that has changed but computes the same.
 """
 
+import dataclasses
+import datetime
+import json
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
 import serlib
-from serlib import corpora, protocols
+from serlib import corpora, plots, protocols
 from serlib.audio import read_row, segment
 from serlib.baselines import functionals_svm
 from serlib.device import choose_device
 from serlib.features import spectrogram
 from serlib.papers import li2018
-from serlib.results import REFERENCE
+from serlib.results import REFERENCE, code_hash, read_record
 
 RUNS = Path(__file__).resolve().parents[1] / "runs"
+PICTURE = Path(__file__).parent / "_static" / "attention.png"
+KEPT = REFERENCE / "li2018"
 HEIGHTS = (2, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100)
 WIDTHS = (4, 6, 8, 10, 12, 16, 20, 30, 40, 60, 80)
 ATTENTION = "CNN_TF_Att.pooling"
@@ -37,92 +43,132 @@ def main_schedule(task: protocols.Task) -> li2018.Schedule:
     return li2018.Schedule(batch_size=16)
 
 
-def keep(part: str, pattern: str, chapter: str = "li2018") -> None:
-    """Copy the finished files of a part of the runs into the package."""
-    (REFERENCE / chapter).mkdir(parents=True, exist_ok=True)
-    for path in sorted((RUNS / part).glob(pattern)):
-        shutil.copy(path, REFERENCE / chapter)
+def keep(part: str, to: Path = KEPT) -> None:
+    """Copy the finished records of a part of the runs into the package."""
+    to.mkdir(parents=True, exist_ok=True)
+    for path in sorted((RUNS / part).glob("*.json")):
+        shutil.copy(path, to)
 
 
 def baselines(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     """The support vector machine on both corpora."""
     for task in (emodb, ravdess):
         functionals_svm(task, folder=RUNS / "baselines")
-    keep("baselines", "*.json")
+    keep("baselines")
 
 
 def trained(emodb: protocols.Task, ravdess: protocols.Task) -> None:
-    """The three networks on EmoDB, all folds; the weights of the first fold's attention network."""
+    """The three networks on EmoDB, all folds."""
     seeds = range(3) if choose_device().type == "cuda" else range(1)
     for seed in seeds:
         for name in MODELS:
             li2018.reproduce(emodb, name, main_schedule(emodb), seed, RUNS / "trained")
-    keep("trained", "*.json")
-    keep("trained", f"{ATTENTION}_emodb_{emodb.folds[0].name}_seed0.safetensors")
+    keep("trained")
 
 
 def under_trained(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     """The paper's schedule taken by its epochs: batches of 64 make few updates on a small corpus. Three folds."""
     li2018.reproduce(emodb, ATTENTION, li2018.Schedule(), folder=RUNS / "under_trained", folds=3)
-    keep("under_trained", "*.json")
+    keep("under_trained")
 
 
 def averaged(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     """The scale trap, trained to the end on one fold."""
     name = f"{ATTENTION}, averaged"
     li2018.reproduce(emodb, name, main_schedule(emodb), folder=RUNS / "averaged", folds=1)
-    keep("averaged", "*.json")
+    keep("averaged")
+
+
+def no_softmax(emodb: protocols.Task, ravdess: protocols.Task) -> None:
+    """Attention as public re-implementations have it: the bottom-up map as it is, and the mean over places."""
+    name = f"{ATTENTION}, no softmax"
+    li2018.reproduce(emodb, name, main_schedule(emodb), folder=RUNS / "no_softmax")
+    keep("no_softmax")
 
 
 def filters(emodb: protocols.Task, ravdess: protocols.Task) -> None:
-    """The sweep of Figure 2: one layer, every shape."""
+    """The sweep of Figure 2: one layer, every shape, four folds."""
     shapes = [f"{height}x2" for height in HEIGHTS] + [f"2x{width}" for width in WIDTHS]
-    schedule = li2018.Schedule(epochs=10, batch_size=16, milestones=(4, 6, 8))
+    schedule = li2018.Schedule(epochs=20, batch_size=16, milestones=(12, 16, 18))
     for shape in shapes:
-        li2018.reproduce(emodb, f"Conv1_{shape}", schedule, folder=RUNS / "filters")
-    keep("filters", "*.json", "li2018/filters")
+        li2018.reproduce(emodb, f"Conv1_{shape}", schedule, folder=RUNS / "filters", folds=4)
+    keep("filters", KEPT / "filters")
 
 
 def attention(emodb: protocols.Task, ravdess: protocols.Task) -> None:
-    """What the attention networks of `trained` look at: maps of one utterance a class, and a number for all."""
+    """What the attention networks of `trained` look at: maps of one utterance a class, and numbers for all."""
     rows, habits, examples = emodb.table, [], []
     for fold in emodb.folds:
+        (weights,) = (RUNS / "trained").glob(f"{ATTENTION}_emodb_li2018_*_{fold.name}.safetensors")
         model = li2018.make_model(ATTENTION)
-        weights = RUNS / "trained" / f"{ATTENTION}_emodb_{fold.name}_seed0.safetensors"
         model.load_state_dict(load_file(weights))
-        waveforms = [read_row(row) for row in rows.iloc[fold.test].itertuples()]
-        habits += [(row, li2018.listening_habits(model, wave)) for row, wave in zip(fold.test, waveforms, strict=True)]
+        waveforms = {row: read_row(rows.iloc[row]) for row in fold.test}
+        habits += [(row, li2018.listening_habits(model, wave)) for row, wave in waveforms.items()]
         if fold is emodb.folds[0]:
+            shutil.copy(weights, KEPT / f"{ATTENTION}_emodb_{fold.name}.safetensors")
             for label in range(len(emodb.classes)):
-                first = next(i for i, row in enumerate(fold.test) if emodb.labels[row] == label)
-                piece = spectrogram(segment(waveforms[first], 2, 0.4)[:1])
+                row = next(row for row in fold.test if emodb.labels[row] == label)
+                piece = spectrogram(segment(waveforms[row], 2, 0.4)[:1])
                 picture = li2018.mu_law(li2018.to_unit_range(piece))[0]
-                examples.append((fold.test[first], picture, *li2018.attention_maps(model, picture)))
+                examples.append((row, picture, *li2018.attention_maps(model, picture)))
     tested = [row for row, _ in habits]
     np.savez_compressed(
-        REFERENCE / "li2018" / "attention_emodb.npz",
+        KEPT / "attention_emodb.npz",
         utterance_id=rows["utterance_id"].to_numpy(dtype=str)[tested],
         speaker=rows["speaker"].to_numpy(dtype=str)[tested],
         habits=np.array([values for _, values in habits], dtype=np.float32),
-        example_id=rows["utterance_id"].to_numpy(dtype=str)[[example[0] for example in examples]],
+        example_id=rows["utterance_id"].to_numpy(dtype=str)[[row for row, *_ in examples]],
         example_speaker=np.array(emodb.folds[0].name),
         emotion=np.array(emodb.classes),
-        pictures=np.stack([(255 * example[1]).round().to(torch.uint8).numpy() for example in examples]),
-        weights=np.stack([example[2] for example in examples]).astype(np.float32),
-        top_down=np.stack([example[3] for example in examples]).astype(np.float16),
+        pictures=np.stack([(255 * picture).round().to(torch.uint8).numpy() for _, picture, *_ in examples]),
+        weights=np.stack([weights for *_, weights, _ in examples]).astype(np.float32),
+        top_down=np.stack([top_down for *_, top_down in examples]).astype(np.float16),
     )
+
+
+def picture(emodb: protocols.Task, ravdess: protocols.Task) -> None:
+    """The picture of the landing page: what is said, and where the network listens."""
+    stored = np.load(KEPT / "attention_emodb.npz")
+    words = emodb.table.set_index("utterance_id").loc[stored["example_id"][0], "transcript"]
+    figure, axes = plt.subplots(figsize=(8, 2.8), dpi=120, layout="constrained")
+    plots.spectrogram_axes(axes, stored["pictures"][0][:150], 2, top_hz=1500, cmap="Greys")
+    seen = (stored["weights"][0][:37] / stored["weights"][0].max()) ** 0.4
+    plots.spectrogram_axes(axes, seen, 2, top_hz=1480, cmap="Reds", vmin=0, vmax=1, alpha=seen)
+    axes.set(title=f"“{words}”", ylim=(0, 1.5))
+    figure.savefig(PICTURE)
+
+
+def verify(*tasks: protocols.Task) -> None:
+    """Run the first fold of every record of earlier code again; if all its scores are the same, it is current."""
+    for path in sorted(KEPT.rglob("*.json")):
+        record = read_record(path)
+        (task,) = (task for task in tasks if (task.corpus, task.protocol) == (record.corpus, record.protocol))
+        if record.is_current():
+            continue
+        if record.source.startswith("baselines"):
+            again = functionals_svm(task, folds=1)
+        else:
+            schedule = li2018.Schedule(**record.settings)
+            schedule = dataclasses.replace(schedule, milestones=tuple(schedule.milestones))
+            again, _ = li2018.reproduce(task, record.model, schedule, record.seed, folds=1)
+        old, new = record.folds[0], again.folds[0]
+        same = all(old.get(key) == new.get(key) for key in ("utterance_id", "predicted", "scores"))
+        print(path.name, "gives the same scores" if same else "gives OTHER scores: run it again")
+        if same:
+            record.code = code_hash(record.source, record.protocol)
+            today = datetime.date.today().isoformat()
+            record.environment["verified"] = f"{today}: fold {old['name']} run again, the same scores"
+            path.write_text(json.dumps(dataclasses.asdict(record)), "utf-8")
 
 
 if __name__ == "__main__":
     print(serlib.setup())
-    parts = (baselines, trained, under_trained, averaged, filters, attention)
-    for folder in ("baselines", "trained", "under_trained", "averaged", "filters"):
-        (RUNS / folder).mkdir(parents=True, exist_ok=True)
+    parts = (baselines, trained, under_trained, averaged, no_softmax, filters, attention, picture)
     tasks = (
         protocols.li2018(corpora.load("emodb")),
-        partial(protocols.common_loso, folds=6)(corpora.load("ravdess_speech")),
+        protocols.common_loso(corpora.load("ravdess_speech"), folds=6),
     )
-    for part in parts:
-        if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
+    for part in (*parts, verify):
+        if part.__name__ in (sys.argv[1:] or [part.__name__ for part in parts]):
             print(part.__doc__)
             part(*tasks)

@@ -195,19 +195,21 @@ class AttentionPooling(nn.Module):
     """One map for each class, one map for all: equation 8 of Li 2018.
 
     Features `(batch, channels, height, width)` to scores `(batch, classes)` and weights
-    `(batch, height, width)`, which sum to 1. Places where `mask`, of that shape too, is
-    False do not count. `reduce="mean"`, instead of the sum, is the scale trap.
+    `(batch, height, width)`. Places where `mask`, of that shape too, is False do not
+    count. `reduce="mean"` is the scale trap; with `softmax=False`, the way of others.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
 
-    def __init__(self, channels: int = 80, classes: int = 4, reduce: str = "sum"):
+    def __init__(
+        self, channels: int = 80, classes: int = 4, reduce: str = "sum", softmax=True
+    ):
         super().__init__()
         self.top_down = nn.Conv2d(channels, classes, 1)
         self.bottom_up = nn.Conv2d(channels, 1, 1)
-        self.reduce = reduce
+        self.reduce, self.softmax = reduce, softmax
 
     def extra_repr(self) -> str:
-        return f"reduce={self.reduce}"
+        return f"reduce={self.reduce}, softmax={self.softmax}"
 
     def forward(
         self, features: Tensor, mask: Tensor | None = None
@@ -215,7 +217,9 @@ class AttentionPooling(nn.Module):
         saliency = self.bottom_up(features).float().squeeze(1)  # (batch, height, width)
         if mask is not None:
             saliency = saliency.masked_fill(~mask, -torch.inf)
-        weights = saliency.flatten(1).softmax(-1).view_as(saliency)
+        weights = saliency
+        if self.softmax:
+            weights = saliency.flatten(1).softmax(-1).view_as(saliency)
         product = (
             self.top_down(features).float() * weights[:, None]
         )  # (batch, classes, height, width)
@@ -244,6 +248,9 @@ POOLINGS = {
     "CNN_TF_Bilinear": BilinearPooling,
     "CNN_TF_Att.pooling": AttentionPooling,
     "CNN_TF_Att.pooling, averaged": partial(AttentionPooling, reduce="mean"),
+    "CNN_TF_Att.pooling, no softmax": partial(
+        AttentionPooling, reduce="mean", softmax=False
+    ),
 }
 
 
@@ -349,9 +356,9 @@ def reproduce(
     folds=None,
     watch=None,
 ) -> tuple[Record, dict[str, nn.Module]]:
-    """Train and test on each fold in turn: the record, and the models by their fold's name.
+    """Train and test on each fold in turn: the record, and each fold's model.
 
-    With a `folder` it goes on where it was stopped before, and keeps the weights there.
+    With a `folder` it goes on where it was stopped, and keeps the weights there.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     trained = {}
@@ -400,13 +407,11 @@ def attention_maps(model: nn.Module, picture: Tensor) -> tuple[np.ndarray, np.nd
     return weights[0].cpu().numpy(), model.pooling.top_down(features)[0].cpu().numpy()
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #energy-code
-def listening_habits(
-    model: nn.Module, waveform: np.ndarray
-) -> tuple[float, float, float]:
+def listening_habits(model: nn.Module, waveform: np.ndarray) -> tuple[float, ...]:
     """How attention relates to the signal, over the test segments of an utterance.
 
-    Its correlation with energy over time (Spearman), the share of attention below
-    400 Hz, and the share of the energy below 400 Hz.
+    Its correlation with energy over time (Spearman); the share of attention below
+    400 Hz; the share of the energy there; over how many of 5000 places it spreads.
     Page: notebooks/01_attention_pooling_2018.ipynb
     """
     attention, energy = [], []
@@ -414,16 +419,12 @@ def listening_habits(
         attention.append(
             attention_maps(model, mu_law(to_unit_range(piece[None]))[0])[0]
         )
-        energy.append(
-            (piece**2).reshape(100, 4, 50, 4).sum((1, 3)).numpy()
-        )  # as fine as the map
+        energy.append((piece**2).reshape(100, 4, 50, 4).sum((1, 3)).numpy())
+    places = np.exp([stats.entropy(weights.ravel()) for weights in attention]).mean()
     attention, energy = (
         np.concatenate(attention, axis=1),
         np.concatenate(energy, axis=1),
     )
     together = stats.spearmanr(attention.sum(0), energy.sum(0)).statistic
-    return (
-        together,
-        attention[:10].sum() / attention.sum(),
-        energy[:10].sum() / energy.sum(),
-    )
+    low, loud = (part[:10].sum() / part.sum() for part in (attention, energy))
+    return together, low, loud, places
