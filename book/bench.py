@@ -1,7 +1,7 @@
 """How fast does chapter 1 train? `make bench`: one epoch under five settings, each with the factor it adds.
 
 The first setting is the loop that one writes on the first day: a DataLoader that reads the file, cuts it and computes
-the spectrogram for every example in every epoch, float32, PyTorch's own memory layout. Each further line changes one thing.
+the spectrogram for every example in every epoch, float32, PyTorch's own memory layout. Each line changes one thing.
 The memory setting has to come before the first tensor, so every setting runs in a process of its own; all of them
 train the same network on the same segments, one after the other, three times over. The ratios are what counts: they are
 measured in one run. `--keep` writes them to serlib/reference/speed.json, where the book finds them.

@@ -27,8 +27,7 @@ def read_audio(path: str | Path, start: float | None = None, end: float | None =
     `start` and `end` are seconds within the file; None means from its beginning, to its end. Several channels are
     averaged and other sampling rates converted (soxr), each with a note.
 
-    Raises InputError, naming the file, when it is missing, unreadable, empty, silent, or holds NaN.
-    Page: book/your_corpus.md
+    Raises InputError, naming the file, when it is missing, unreadable, empty, silent, or NaN. Page: book/your_corpus.
     """
     path = Path(path)
     if not path.is_file():
@@ -60,9 +59,7 @@ def read_audio(path: str | Path, start: float | None = None, end: float | None =
 
 
 def duration(path: str | Path) -> float:
-    """The length of an audio file in seconds, from its header. Raises InputError when it is not an audio file.
-    Page: book/your_corpus.md
-    """
+    """The length of an audio file in seconds, from its header; or an InputError. Page: book/your_corpus."""
     try:
         return soundfile.info(path).duration
     except (soundfile.LibsndfileError, TypeError) as error:
@@ -70,19 +67,15 @@ def duration(path: str | Path) -> float:
 
 
 def read_row(row) -> np.ndarray:
-    """`read_audio` for a row of a corpus table.
-    Page: book/your_corpus.md
-    """
-    start, end = (None if math.isnan(value) else value for value in (row.start, row.end))
-    return read_audio(row.path, start, end)
+    """`read_audio` for a row of a corpus table. Page: book/your_corpus."""
+    return read_audio(row.path, *(None if math.isnan(time) else time for time in (row.start, row.end)))
 
 
 def segment(waveform: np.ndarray, seconds: float, hop: float) -> np.ndarray:
     """Cut `(samples,)` into overlapping `(segments, seconds * 16000)`, one every `hop` seconds.
 
-    An utterance shorter than one segment is padded with zeros at its end and gives one; a longer utterance loses
-    the tail that does not fill a segment (Li 2018, section 2.1, leaves both open).
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    An utterance shorter than one segment is padded with zeros at its end and gives one; a longer utterance loses the
+    tail that does not fill a segment (Li 2018, section 2.1, leaves both open). Page: notebooks/01.
     """
     length, step = round(seconds * RATE), round(hop * RATE)
     if len(waveform) < length:

@@ -17,8 +17,7 @@ from serlib.results import Record, cross_validate
 def functionals_svm(task: Task, folder: Path | None = None, folds: int | None = None) -> Record:
     """eGeMAPS functionals, standardised, and a linear SVM whose C is chosen by UAR on training speakers only.
 
-    C is taken from 10⁻⁴ to 1 by a grouped inner cross-validation in which no speaker is on both sides.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    C is taken from 10⁻⁴ to 1 by an inner cross-validation that keeps speakers apart. Page: notebooks/01.
     """
     features = np.stack(extract(task.table, functionals))
     speakers = task.table["speaker"].to_numpy()
@@ -33,12 +32,5 @@ def functionals_svm(task: Task, folder: Path | None = None, folds: int | None = 
         search.fit(features[fold.train], task.labels[fold.train], groups=speakers[fold.train])
         return {"predicted": search.predict(features[fold.test])}
 
-    return cross_validate(
-        task,
-        test_fold,
-        model="eGeMAPS + linear SVM",
-        source="baselines.functionals_svm",
-        settings={"C": "inner cross-validation"},
-        folder=folder,
-        folds=folds,
-    )
+    name, settings = "eGeMAPS + linear SVM", {"C": "inner cross-validation"}
+    return cross_validate(task, test_fold, name, "baselines.functionals_svm", settings, folder=folder, folds=folds)

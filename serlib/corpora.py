@@ -20,15 +20,13 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
 
     `source` is the file or folder that an error should name. Raises InputError, naming the row and the column, when a
     needed column (utterance_id, path, speaker, emotion) is missing or empty in a row, an id stands twice, a time makes
-    no sense, gender or scenario has another value than it may, or there is no row at all.
-    Page: book/your_corpus.md
+    no sense, gender or scenario has another value than it may, or there is no row at all. Page: book/your_corpus.
     """
     if table.empty:
         raise InputError(f"{source}: the table has no rows.")
     for column in ("utterance_id", "path", "speaker", "emotion"):
         if column not in table:
-            found = ", ".join(map(str, table.columns))
-            raise InputError(f"{source}: the column {column!r} is missing; found {found}.")
+            raise InputError(f"{source}: the column {column!r} is missing; found {', '.join(map(str, table))}.")
     extra = [column for column in table if column not in COLUMNS]
     table = table.reindex(columns=[*COLUMNS, *extra]).reset_index(drop=True)
     for column, kind in COLUMNS.items():
@@ -56,20 +54,17 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
     """A folder with a `table.csv` as a corpus table; audio paths in its column `file` are relative to the folder.
 
     `file`, `speaker` and `emotion` are needed; `gender, session, scenario, valence, activation, dominance, transcript,
-    duration, start, end, utterance_id` are taken where they stand. Emotions are renamed to this book's names.
-    Raises InputError when the folder or the table is not there, or the table is not sound.
-    Page: book/your_corpus.md
+    duration, start, end, utterance_id` are taken where they stand. Emotions are renamed to this book's names. Raises
+    InputError when the folder or the table is not there, or the table is not sound. Page: book/your_corpus.
     """
     folder = Path(folder).expanduser().resolve()
     source = folder / "table.csv"
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Give the folder that holds table.csv and the audio.")
-    if not source.is_file():
-        raise InputError(f"{source}: no such file. A corpus folder needs a table.csv; see 'Your own corpus'.")
     try:
         table = pd.read_csv(source, dtype="string", encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{source}: not a readable UTF-8 CSV table ({error}).") from error
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: not a readable UTF-8 CSV table ({error}). See 'Your own corpus'.") from error
     if "file" not in table:
         raise InputError(f"{source}: the column 'file' is missing; found {', '.join(table.columns)}.")
     table["path"] = table["file"].map(lambda file: str(folder / file), na_action="ignore")
@@ -78,8 +73,7 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
     if "emotion" in table:
         table["emotion"] = table["emotion"].str.strip().str.lower().replace(EMOTIONS)
     table = check_table(table[[column for column in table if column in COLUMNS]], source)
-    missing = [path for path in table["path"] if not Path(path).is_file()]
-    if missing:
+    if missing := [path for path in table["path"] if not Path(path).is_file()]:
         raise InputError(f"{source}: {len(missing)} of its files are not there, {missing[0]} the first.")
     whole = table[["duration", "start", "end"]].isna().all(axis=1)
     table.loc[whole, "duration"] = [audio.duration(path) for path in table.loc[whole, "path"]]
@@ -89,32 +83,23 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
 
 
 def read_audb(name: str) -> pd.DataFrame:
-    """An open corpus through `audb`, the field's own data set library, downloaded once at 16 kHz mono.
-
-    Raises InputError when audb is not installed.
-    Page: book/your_corpus.md
-    """
+    """An open corpus through `audb`, the field's own data set library, downloaded once. Page: book/your_corpus."""
     try:
         import audb
     except ImportError as error:
         raise InputError(f"Loading {name!r} from the network needs audb: pip install audb.") from error
     version, tables = OPEN_CORPORA[name].values()
-    options = {"sampling_rate": 16000, "mixdown": True}
-    header = audb.info.header(name, version=version)
-    people = [table for table in ("speaker",) if table in header]
-    database = audb.load(name, version=version, tables=[*tables, "files", *people], **options)
+    people = ["speaker"] if "speaker" in audb.info.header(name, version=version) else []
+    wanted = {"tables": [*tables, "files", *people], "sampling_rate": 16000, "mixdown": True}
+    database = audb.load(name, version=version, **wanted)
     emotion = pd.concat([database[table].get() for table in tables])["emotion"]
     files = database["files"].get().loc[emotion.index]
     gender = files["speaker"].map(database["speaker"].get()["gender"] if people else {})
-    columns = {
-        "utterance_id": [Path(path).stem for path in emotion.index],
-        "path": list(emotion.index),
-        "duration": files["duration"].dt.total_seconds().to_numpy(),
-        "speaker": files["speaker"].astype("string").to_numpy(),
-        "gender": gender.astype("string").to_numpy(),
-        "emotion": emotion.astype("string").replace(EMOTIONS).to_numpy(),
-    }
-    table = check_table(pd.DataFrame(columns), f"audb: {name} {version}")
+    columns = {"speaker": files["speaker"], "gender": gender, "emotion": emotion.astype("string").replace(EMOTIONS)}
+    table = pd.DataFrame(columns).astype("string").rename_axis("path").reset_index()
+    table["utterance_id"] = [Path(path).stem for path in table["path"]]
+    table["duration"] = files["duration"].dt.total_seconds().to_numpy()
+    table = check_table(table, f"audb: {name} {version}")
     table.attrs["corpus"] = name
     return table
 
@@ -123,9 +108,8 @@ def load(name: str | None = None) -> pd.DataFrame:
     """The corpus called `name`; by default the one that the environment names, else the synthetic one.
 
     `SERLIB_CORPUS` holds a name (`synthetic`, `iemocap`, a folder under `SERLIB_DATA`, a corpus that audb serves) or
-    the path of a folder with a `table.csv`; `SERLIB_IEMOCAP` the path of the licensed corpus.
-    Raises InputError when there is no such corpus, with the ways to name one.
-    Page: book/your_corpus.md
+    the path of a folder with a `table.csv`; `SERLIB_IEMOCAP` the path of the licensed corpus. Raises InputError when
+    there is no such corpus, with the ways to name one. Page: book/your_corpus.
     """
     iemocap, data = os.environ.get("SERLIB_IEMOCAP"), os.environ.get("SERLIB_DATA")
     name = name or os.environ.get("SERLIB_CORPUS") or ("iemocap" if iemocap else "synthetic")
@@ -142,7 +126,5 @@ def load(name: str | None = None) -> pd.DataFrame:
     if name in OPEN_CORPORA:
         return read_audb(name)
     looked = f" under SERLIB_DATA={data}" if data else ""
-    raise InputError(
-        f"There is no corpus {name!r}{looked}. SERLIB_CORPUS takes synthetic, iemocap, {', '.join(OPEN_CORPORA)}, "
-        "the name of a folder under SERLIB_DATA, or the path of a folder that holds a table.csv."
-    )
+    known = f"SERLIB_CORPUS takes synthetic, iemocap, {', '.join(OPEN_CORPORA)}, the name of a folder under SERLIB_DATA"
+    raise InputError(f"There is no corpus {name!r}{looked}. {known}, or the path of a folder that holds a table.csv.")

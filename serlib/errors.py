@@ -2,6 +2,4 @@
 
 
 class InputError(ValueError):
-    """A corpus, a file or a setting cannot be used: the message names it, says what is wrong, and what to do.
-    Page: book/your_corpus.md
-    """
+    """A corpus, a file or a setting cannot be used; the message says which, why, what to do. Page: book/your_corpus."""

@@ -1,9 +1,8 @@
 """Text to speech with word and phone times: a small binding to espeak-ng, the voice of the synthetic corpus.
 
-The `espeakng-loader` wheel carries the engine and its voices for Linux, macOS and Windows; all that is C
-stays in this module. espeak-ng keeps hidden state between utterances (the phase of its pitch flutter, its
-random numbers), so `speak` loads a fresh engine each time and unloads it afterwards. That costs about 3 ms,
-and nothing of what was spoken before is heard in what is spoken now.
+The `espeakng-loader` wheel carries the engine and its voices; all that is C stays in this module. espeak-ng has hidden
+state between utterances (the phase of its pitch flutter, random numbers), so `speak` loads a fresh engine each time:
+3 ms, and nothing of what was spoken before is heard in what is spoken now.
 """
 
 import _ctypes
@@ -36,11 +35,9 @@ _Callback = CFUNCTYPE(c_int, POINTER(c_short), c_int, POINTER(_Event))
 class Speech:
     """What was said, and when.
 
-    `samples` is float32 mono in [-1, 1], shape (samples,), at `rate` Hz. `words` and `phones` hold (start,
-    end, label) in seconds from the first sample, in order, pauses left out. A word is written as in the text,
-    the punctuation around it stripped; words that espeak runs together ("of the") are one entry. Phones are
-    espeak's ASCII mnemonics without stress marks.
-    Page: book/your_corpus.md
+    `samples` is float32 mono in [-1, 1], shape (samples,), at `rate` Hz. `words` and `phones` hold (start, end, label)
+    in seconds from the first sample, in order, without pauses. A word is as in the text, without punctuation; words run
+    together ("of the") are one entry. Phones are espeak's mnemonics without stress marks. Page: book/your_corpus.
     """
 
     samples: np.ndarray
@@ -49,24 +46,14 @@ class Speech:
     phones: list[tuple[float, float, str]]
 
 
-def speak(
-    text: str,
-    voice: str = "en-us+f1",
-    rate: int = 170,
-    pitch: int = 50,
-    pitch_range: int = 50,
-    volume: int = 100,
-    word_gap: int = 0,
-) -> Speech:
+def speak(text: str, voice="en-us+f1", rate=170, pitch=50, pitch_range=50, volume=100, word_gap=0) -> Speech:
     """Say `text` and return the sound with the times of its words and phones, true to within 20 ms.
 
-    `voice` is a language and a variant of espeak-ng, such as `en-us+f1` or `en-us+m3`. `rate` is in words per
-    minute (80 to 450). 50 steps of `pitch` (0 to 99) are an octave of F0; `pitch_range` (0 to 99) scales F0's
-    excursions; `volume` goes from 0 to 200; `word_gap` lengthens the pauses between words, in steps of about
-    10 ms. Beyond these limits espeak takes the limit. Equal arguments give equal samples, whatever was spoken
-    before. Raises ValueError for an unknown voice, and for a text with nothing to say.
-    Source: speak_lib.h of espeak-ng 1.52.
-    Page: book/your_corpus.md
+    `voice` is a language and a variant of espeak-ng, such as `en-us+f1` or `en-us+m3`. `rate` is in words per minute
+    (80 to 450). 50 steps of `pitch` (0 to 99) are an octave of F0; `pitch_range` (0 to 99) scales F0's excursions;
+    `volume` goes from 0 to 200; `word_gap` lengthens the pauses between words, in steps of about 10 ms. Beyond these
+    limits espeak takes the limit. Equal arguments give equal samples. Raises ValueError for an unknown voice, and for a
+    text with nothing to say. Source: speak_lib.h of espeak-ng 1.52. Page: book/your_corpus.
     """
     pieces, places, marks = [], [], []
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from serlib.errors import InputError
 
-#: IEMOCAP's emotion codes and this book's names; `xxx` is an utterance on which the raters found no majority.
+# IEMOCAP's emotion codes and this book's names; `xxx` is an utterance on which the raters found no majority.
 EMOTIONS = dict(ang="anger", hap="happiness", neu="neutral", sad="sadness", exc="excitement")
 EMOTIONS |= dict(fru="frustration", sur="surprise", fea="fear", dis="disgust", oth="other", xxx="undecided")
 
@@ -26,21 +26,16 @@ _AGAIN = "Copy it again from the release."
 def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) -> pd.DataFrame:
     """The labelled utterances of an IEMOCAP release as a corpus table, without opening a wav.
 
-    `root` holds Session1 to Session5, or is its parent. The speaker is the session and the first letter of
-    the *last* part of the id: `Ses01F_impro01_M003` is spoken by Ses01_M. Times are seconds; valence,
-    activation and dominance are means over raters, 0.5 to 5.5; an utterance without a transcript has NA.
-    Raises InputError, naming file and line, for a folder that is not a release, a session in `sessions` that
-    is not there, a torn line, an unknown label, an id that stands twice, and missing wavs.
-    Source: Busso et al. (2008), Language Resources and Evaluation 42.
-    Page: book/iemocap.md
+    `root` holds Session1 to Session5, or is its parent. The speaker is the session and the first letter of the *last*
+    part of the id: `Ses01F_impro01_M003` is spoken by Ses01_M. Times are seconds; valence, activation and dominance are
+    means over raters, 0.5 to 5.5; an utterance without a transcript has NA. Raises InputError, naming file and line,
+    for a folder that is not a release, a session in `sessions` that is not there, a torn line, an unknown label, an id
+    that stands twice, and missing wavs. Source: Busso et al. (2008). Page: book/iemocap.
     """
     root = Path(root).expanduser().resolve()
-    if not root.is_dir():
-        raise InputError(f"{root} is not a folder. Unpack the release and give IEMOCAP_full_release.")
-    if (root / "IEMOCAP_full_release").is_dir():
-        root /= "IEMOCAP_full_release"
+    root = inner if (inner := root / "IEMOCAP_full_release").is_dir() else root
     if not any(root.glob("Session[1-5]")):
-        raise InputError(f"{root} is not IEMOCAP, it has no Session1 to Session5. Give their parent folder.")
+        raise InputError(f"{root} is not IEMOCAP: no folder with Session1 to Session5. Give IEMOCAP_full_release.")
     rows: dict[str, dict] = {}
     for session in (root / f"Session{number}" for number in sessions):
         if not session.is_dir():
@@ -56,16 +51,14 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     there = {entry.path for folder in folders for entry in os.scandir(folder)}
     if missing := [wav for wav in wavs if wav not in there]:
         raise InputError(f"{len(missing)} wavs are missing: {', '.join(missing[:3])}, ... Copy them again.")
-    table = pd.DataFrame.from_records(list(rows.values()))
-    table = table.astype(dict.fromkeys(_TEXT, "string") | {"start": "float64", "end": "float64"})
+    kinds = dict.fromkeys(_TEXT, "string") | {"start": "float64", "end": "float64"}
+    table = pd.DataFrame.from_records(list(rows.values())).astype(kinds)
     table.attrs["corpus"] = "iemocap"
     return table
 
 
 def alignment_path(wav: str | Path, kind: str = "wdseg") -> Path:
-    """Where the words (`wdseg`) or phones (`phseg`) of an utterance's wav are aligned, if they are.
-    Page: book/iemocap.md
-    """
+    """Where the words (`wdseg`) or phones (`phseg`) of an utterance are aligned, if they are. Page: book/iemocap."""
     wav = Path(wav)
     return wav.parents[2] / "ForcedAlignment" / wav.parent.name / f"{wav.stem}.{kind}"
 
@@ -73,11 +66,9 @@ def alignment_path(wav: str | Path, kind: str = "wdseg") -> Path:
 def read_alignment(path: str | Path) -> pd.DataFrame:
     """The words or phones of a `.wdseg` or `.phseg` file in order: columns start, end, label, is_speech.
 
-    Times are seconds in steps of 10 ms; the rows tile the utterance. `THE(2)`, another way to say the word,
-    becomes `THE`; of a phone among its neighbours the phone stays. Silence and noises (`<sil>`, `SIL`,
-    `++LAUGHTER++`) have is_speech False. Raises InputError, naming file and line, for a file that is missing
-    (IEMOCAP itself lacks Ses03M_impro03_M001.wdseg) or torn.
-    Page: book/iemocap.md
+    Times are seconds in steps of 10 ms; the rows tile the utterance. `THE(2)`, another way to say the word, becomes
+    `THE`; of a phone among its neighbours the phone stays. Silence and noises (`<sil>`, `SIL`, `++LAUGHTER++`) have
+    is_speech False. Raises InputError for a file that is torn, or missing, as one is in IEMOCAP. Page: book/iemocap.
     """
     path = Path(path)
     if not path.is_file():

@@ -3,6 +3,7 @@
 import base64
 import io
 from html import escape
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,33 +11,25 @@ import soundfile
 from IPython.display import HTML, DisplayHandle, Image, display
 from matplotlib.figure import Figure
 from PIL import Image as pillow
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from serlib.audio import RATE
 
+FOLLOW = Path(__file__).with_name("follow.js").read_text("utf-8")
 plt.rcParams |= {"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "image.cmap": "cividis"}
 
 
 def show(figure: Figure, alt: str, handle: DisplayHandle | None = None) -> None:
-    """Display a figure with its alternative text, in place of an earlier one if its handle is given; then close it.
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
-    picture = io.BytesIO()
-    pillow.open(_rendered(figure, format="png")).convert("RGB").quantize(128).save(picture, "PNG", optimize=True)
+    """Display a figure with its alternative text, or update an earlier `handle`; then close it. Page: notebooks/01."""
+    drawn, picture = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png")
+    plt.close(figure)
+    pillow.open(drawn).convert("RGB").quantize(128).save(picture, "PNG", optimize=True)
     (handle.update if handle else display)(Image(picture.getvalue()), metadata={"image/png": {"alt": alt}})
 
 
-def _rendered(figure: Figure, **options) -> io.BytesIO:
-    """The figure as a picture file in memory; closes it."""
-    file = io.BytesIO()
-    figure.savefig(file, **options)
-    plt.close(figure)
-    return file
-
-
 def player(waveform: np.ndarray, caption: str) -> HTML:
-    """An audio player with a caption that carries its sound `(samples,)`, as MP3, within the page.
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
+    """An audio player with a caption; it carries its sound `(samples,)` within the page, as MP3. Page: notebooks/01."""
     label = escape(caption)
     return HTML(f'<figure class="player"><figcaption>{label}</figcaption>{_audio(waveform, label)}</figure>')
 
@@ -44,34 +37,21 @@ def player(waveform: np.ndarray, caption: str) -> HTML:
 def follow(figure: Figure, alt: str, waveform: np.ndarray, caption: str) -> HTML:
     """A figure with a player below it; while it plays, a line moves over the picture.
 
-    All axes of the figure must share one time axis, in seconds, that begins where the waveform does.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    All axes of the figure share one time axis, in seconds, that begins where the waveform does. Page: notebooks/01.
     """
     figure.canvas.draw()
     box = figure.axes[0].get_position()
     low, high = figure.axes[0].get_xlim()
-    picture = base64.b64encode(_rendered(figure, format="webp", pil_kwargs={"quality": 80}).getvalue()).decode()
-    label = escape(caption)
+    figure.savefig(picture := io.BytesIO(), format="webp", pil_kwargs={"quality": 80})
+    plt.close(figure)
+    label, data = escape(caption), base64.b64encode(picture.getvalue()).decode()
     return HTML(
         f'<figure class="player follow" data-left="{box.x0:.5f}" data-right="{box.x1:.5f}" data-from="{low:.5f}" '
         f'data-to="{high:.5f}"><div style="position:relative"><img alt="{escape(alt)}" style="width:100%" '
-        f'src="data:image/webp;base64,{picture}"/><i style="position:absolute;'
+        f'src="data:image/webp;base64,{data}"/><i style="position:absolute;'
         'top:0;bottom:0;width:2px;background:#d33;visibility:hidden"></i></div>'
-        f"<figcaption>{label}</figcaption>{_audio(waveform, label)}</figure><script>{_FOLLOW}</script>"
+        f"<figcaption>{label}</figcaption>{_audio(waveform, label)}</figure><script>{FOLLOW}</script>"
     )
-
-
-_FOLLOW = """(() => {
-  const box = document.currentScript.previousElementSibling, sound = box.querySelector("audio"), d = box.dataset;
-  const line = box.querySelector("i"), width = d.right - d.left, seconds = d.to - d.from;
-  const step = () => {
-    line.style.visibility = "visible";
-    line.style.left = 100 * (+d.left + width * (sound.currentTime - d.from) / seconds) + "%";
-    if (!sound.paused) requestAnimationFrame(step);
-  };
-  sound.addEventListener("play", step);
-  sound.addEventListener("seeked", step);
-})()"""
 
 
 def _audio(waveform: np.ndarray, label: str) -> str:
@@ -83,17 +63,13 @@ def _audio(waveform: np.ndarray, label: str) -> str:
 
 
 def spectrogram_axes(axes: plt.Axes, matrix: np.ndarray, seconds: float, top_hz: float = 4000, **image) -> None:
-    """Draw a time-frequency matrix `(bins, frames)` with its axes in seconds and kilohertz.
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
+    """Draw a time-frequency matrix `(bins, frames)` with its axes in seconds and kilohertz. Page: notebooks/01."""
     axes.imshow(matrix, origin="lower", aspect="auto", extent=(0, seconds, 0, top_hz / 1000), **image)
     axes.set(xlabel="time (s)", ylabel="frequency (kHz)")
 
 
 def live_curve(title: str):
-    """A function of `fit`'s history that draws the loss of training while it runs, each time in the same place.
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
+    """A function of `fit`'s history that draws the loss while it falls, each time in one place. Page: notebooks/01."""
     handle = display(HTML(f"<p>{escape(title)}: waiting for the first epoch.</p>"), display_id=True)
 
     def draw(history: list[dict]) -> None:
@@ -110,21 +86,16 @@ def live_curve(title: str):
 
 
 def confusions(matrices: dict[str, np.ndarray], classes: tuple[str, ...]) -> Figure:
-    """Confusion matrices side by side: each cell the share of its row in per cent, with the count below.
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
+    """Confusion matrices: in each cell the share of its row in per cent, the count below. Page: notebooks/01."""
     rows = -(-len(matrices) // 2)
     figure, grid = plt.subplots(rows, 2, figsize=(6.4, 3.2 * rows), layout="constrained", squeeze=False)
     for axes in grid.flat[len(matrices) :]:
         axes.axis("off")
     for axes, (name, matrix) in zip(grid.flat, matrices.items(), strict=False):
-        share = matrix / matrix.sum(1, keepdims=True).clip(1)
-        axes.imshow(share, cmap="Greys", vmin=0, vmax=1)
-        for (true, found), count in np.ndenumerate(matrix):
-            colour = "white" if share[true, found] > 0.5 else "black"
-            text = f"{100 * share[true, found]:.0f}\n({count})"
-            axes.text(found, true, text, ha="center", va="center", color=colour, fontsize=8)
-        axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
-        axes.set_yticks(range(len(classes)), classes)
+        share = 100 * matrix / matrix.sum(1, keepdims=True).clip(1)
+        drawn = ConfusionMatrixDisplay(share, display_labels=classes)
+        drawn.plot(ax=axes, cmap="Greys", colorbar=False, xticks_rotation=40, im_kw={"vmin": 0, "vmax": 100})
+        for cell, count in np.ndenumerate(matrix):
+            drawn.text_[cell].set(text=f"{share[cell]:.0f}\n({count})", fontsize=8)
         axes.set(title=name, xlabel="heard as", ylabel="meant as")
     return figure

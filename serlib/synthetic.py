@@ -1,15 +1,12 @@
 """A corpus of synthetic speech, written as IEMOCAP is: every page runs on it, with no licence and no network.
 
-Each utterance has an emotion, and a place drawn near it in the space of valence, activation and dominance. The rules of
-synthetic.toml turn the place into prosody; three simulated raters disagree about it as raters do. The rules are linear,
-as in Schröder (2006, IEEE Trans. Audio Speech Lang. Process. 14), with the signs on which Scherer (2003, Speech
-Communication 40) and Juslin and Laukka (2003, Psychological Bulletin 129) agree: activation raises F0, its range, tempo
-and the high frequencies, and shortens pauses; joy widens the range and, smiling, raises the formants; anger is tense;
-sadness is low, flat, slow and breathy. Loudness says little, for everybody sits at their own distance from the
-microphone, and improvised words say nothing. This corpus teaches how to work; it is no evidence about human speech.
+Each utterance has a place near its emotion in the space of valence, activation and dominance. The rules of
+synthetic.toml turn it into prosody, linearly as in Schröder (2006), with the signs on which Scherer (2003) and Juslin
+and Laukka (2003) agree; three simulated raters disagree about it as raters do. Loudness says little, for everybody sits
+at their own distance from the microphone. This corpus teaches how to work; it is no evidence about human speech.
 """
 
-import errno
+import contextlib
 import io
 import os
 import shutil
@@ -26,11 +23,11 @@ from filelock import FileLock
 from scipy.fft import irfft, next_fast_len, rfft
 
 from serlib import espeak
-from serlib.cache import cache_root, digest
+from serlib.audio import RATE
+from serlib.cache import cache_root, digest, room_for
 from serlib.errors import InputError
 from serlib.iemocap import EMOTIONS, alignment_path, read_iemocap
 
-RATE = 16_000
 MADE_OF = Path(__file__).with_suffix(".toml")
 _of = tomllib.loads(MADE_OF.read_text("utf-8"))
 
@@ -38,43 +35,28 @@ _of = tomllib.loads(MADE_OF.read_text("utf-8"))
 def load_synthetic(size: str = "small") -> pd.DataFrame:
     """The synthetic corpus as a corpus table; made on first use, in seconds, under `cache_root()`.
 
-    It is made once, however many processes ask for it, and again when the code that makes it has changed.
-    Raises InputError for an unknown size, and when there is no room for it on the disk.
-    Page: book/your_corpus.md
+    It is made once, however many processes ask, and again when the code that makes it has changed. Raises InputError
+    for an unknown size, and when there is no room on the disk. Page: book/your_corpus.
     """
     makers = [Path(file).read_bytes() for file in (__file__, MADE_OF, espeak.__file__)]
     root = cache_root() / f"synthetic-{size}-{digest(*makers, version('espeakng-loader'))}"
-    if not root.exists():
-        _make_once(root, size)
+    part = root.with_name(f"{root.name}.part")  # the corpus appears whole or not at all, whoever is killed
+    with room_for(root), FileLock(f"{root}.lock"), contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, part, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
+        if not root.exists():
+            os.replace(make_synthetic(part, size), root)
     table = read_iemocap(root)
     table.attrs["corpus"] = "synthetic"
     return table
 
 
-def _make_once(root: Path, size: str) -> None:
-    """The corpus appears at `root` whole or not at all, whoever is killed or comes second."""
-    part = root.with_name(f"{root.name}.part")
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{root}.lock"):
-            shutil.rmtree(part, ignore_errors=True)
-            if not root.exists():
-                os.replace(make_synthetic(part, size), root)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        shutil.rmtree(part, ignore_errors=True)
-        remedy = "It takes 30 MB: free them, or set SERLIB_CACHE to a folder on another disk."
-        raise InputError(f"No room on disk to make the synthetic corpus {root}. {remedy}") from error
-
-
 def make_synthetic(root: str | Path, size: str = "small", seed: int = 0) -> Path:
     """Write the synthetic corpus into the new folder `root`, in IEMOCAP's layout and formats, and return it.
 
-    `small` has ten speakers in five sessions and 210 utterances. Equal seeds give equal bytes on one
-    platform; what is random in an utterance comes from the seed and its id alone. Raises InputError for an
-    unknown size, and for a folder that holds something.
-    Page: book/your_corpus.md
+    `small` has ten speakers in five sessions and 210 utterances. Equal seeds give equal bytes on one platform; what is
+    random in an utterance comes from the seed and its id alone. Raises InputError for an unknown size, and for a folder
+    that holds something. Page: book/your_corpus.
     """
     root = Path(root)
     codes, sizes = _of["sizes"]["codes"], [name for name in _of["sizes"] if name != "codes"]
@@ -101,7 +83,7 @@ def _write_dialogue(root: Path, dialogue: str, turns: list, seed: int) -> None:
     """The wavs, alignments, labels and transcripts of turns: (F or M, emotion code, text or None)."""
     session = root / f"Session{dialogue[4]}"
     labels, spoken = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"], []
-    clock, said = 0.0, Counter()
+    clock, said, files = 0.0, Counter(), {}
     for letter, code, text in turns:
         name = f"{dialogue}_{letter}{said[letter]:03d}"
         said[letter] += 1
@@ -111,9 +93,9 @@ def _write_dialogue(root: Path, dialogue: str, turns: list, seed: int) -> None:
         wave, words, phones = _say(text, place, f"{dialogue[:5]}_{letter}", seed, rng)
         soundfile.write(file := io.BytesIO(), wave, RATE, format="WAV", subtype="PCM_16")
         wav = session / "sentences" / "wav" / dialogue / f"{name}.wav"
-        _write(wav, file.getvalue())
-        _write(alignment_path(wav, "wdseg"), _aligned("Word", words, len(wave), ("<s>", "<sil>", "</s>")))
-        _write(alignment_path(wav, "phseg"), _aligned("Phone", phones, len(wave), ("SIL", "SIL", "SIL")))
+        files[wav] = file.getvalue()
+        files[alignment_path(wav, "wdseg")] = _aligned("Word", words, len(wave), ("<s>", "<sil>", "</s>"))
+        files[alignment_path(wav, "phseg")] = _aligned("Phone", phones, len(wave), ("SIL", "SIL", "SIL"))
         start = clock + rng.uniform(0.1, 1.5)
         clock = start + len(wave) / RATE
         means = ", ".join(f"{mean:.4f}" for mean in ratings.mean(axis=0))
@@ -122,12 +104,10 @@ def _write_dialogue(root: Path, dialogue: str, turns: list, seed: int) -> None:
         labels += [f"A-E{n}:\tval {v}; act {a}; dom  {d};\t()" for n, (v, a, d) in enumerate(ratings, 1)]
         spoken.append(f"{name} [{start:08.4f}-{clock:08.4f}]: {text}")
     for part, lines in (("EmoEvaluation", labels), ("transcriptions", spoken)):
-        _write(session / "dialog" / part / f"{dialogue}.txt", "\n".join([*lines, ""]).encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+        files[session / "dialog" / part / f"{dialogue}.txt"] = "\n".join([*lines, ""]).encode()
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _aligned(kind: str, spans: list, samples: int, silences: tuple[str, str, str]) -> bytes:

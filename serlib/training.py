@@ -1,6 +1,5 @@
 """The fourth room: one training loop for every chapter."""
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,14 +13,13 @@ from serlib.cache import digest, write_atomically
 from serlib.device import autocast, choose_device, choose_precision, seed_everything
 from serlib.errors import InputError
 
+Pair = tuple[Tensor, Tensor]
 
-def batches(
-    inputs: Tensor, targets: Tensor, size: int, generator: torch.Generator | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
+
+def batches(inputs: Tensor, targets: Tensor, size: int, generator: torch.Generator | None = None) -> Iterator[Pair]:
     """Every example once, `size` at a time: in random order with a generator, else in their own order.
 
-    The tensors may lie on any device; the order is drawn on the CPU, so it is the same on all of them.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    The tensors may lie on any device; the order is drawn on the CPU, so the same on all of them. Page: notebooks/01.
     """
     order = torch.arange(len(inputs)) if generator is None else torch.randperm(len(inputs), generator=generator)
     for chosen in order.to(inputs.device).split(size):
@@ -30,7 +28,7 @@ def batches(
 
 def fit(
     model: nn.Module,
-    epoch_of: Callable[[torch.Generator], Iterable[tuple[Tensor, Tensor]]],
+    epoch_of: Callable[[torch.Generator], Iterable[Pair]],
     make_optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
     *,
     epochs: int,
@@ -43,15 +41,12 @@ def fit(
 ) -> tuple[nn.Module, list[dict]]:
     """Train `model` on the chosen device and leave it there: the model, and what an epoch each was like.
 
-    `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); `most_updates` ends training
-    early. The history has for each epoch the losses of its updates, the learning rate, the updates so far and the
-    seconds; `watch(history)` is called after each. With a `checkpoint` path the state is written there after every
-    epoch and found again by the next call: a run that was killed goes on, and ends in the same model as one that was
-    not (on a CPU, to the last bit).
-
-    Raises InputError when the checkpoint is torn or belongs to another model, schedule or seed, and FloatingPointError
-    when training diverges; the checkpoint of the last good epoch is kept.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); `most_updates` ends training early.
+    The history has for each epoch the losses of its updates, the learning rate, the updates so far and the seconds;
+    `watch(history)` is called after each. With a `checkpoint` path the state is written there after every epoch: a run
+    that was killed goes on, and ends in the same model as one that was not (on a CPU, to the last bit). Raises
+    InputError when the checkpoint is torn or belongs to another model, schedule or seed, and FloatingPointError when
+    training diverges; the checkpoint of the last good epoch is kept. Page: notebooks/01.
     """
     device = choose_device()
     precision = choose_precision(device)
@@ -100,40 +95,33 @@ def fit(
 def _save(path: Path, parts: dict, run: str, generator: torch.Generator, history: list[dict]) -> None:
     """Write all that the rest of the training depends on."""
     state = {name: part.state_dict() for name, part in parts.items()}
-    random = {"cpu": torch.get_rng_state(), "order": generator.get_state()}
+    state |= {"run": run, "history": history, "random": torch.get_rng_state(), "order": generator.get_state()}
     if torch.cuda.is_available():
-        random["cuda"] = torch.cuda.get_rng_state()
+        state["cuda"] = torch.cuda.get_rng_state()
     with write_atomically(path) as file:
-        torch.save(state | {"run": run, "random": random, "history": history}, file)
+        torch.save(state, file)
 
 
 def _resume(path: Path, parts: dict, run: str, generator: torch.Generator) -> list[dict]:
     """Load what `_save` wrote; returns the history so far."""
-    torn = InputError(f"{path}: this checkpoint is torn. Delete it to train from the start.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["run"] == run:
+            for name, part in parts.items():
+                part.load_state_dict(state[name])
+            torch.set_rng_state(state["random"])
+            generator.set_state(state["order"])
+            if "cuda" in state:
+                torch.cuda.set_rng_state(state["cuda"])
+            return state["history"]
     except Exception as error:  # torch raises eight kinds, by where the file was cut
-        raise torn from error
-    if not isinstance(state, dict) or state.get("run") != run:
-        other = "of another model, schedule, seed or device. Delete it, or give another path."
-        raise InputError(f"{path}: this checkpoint is {other}")
-    try:
-        for name, part in parts.items():
-            part.load_state_dict(copy.deepcopy(state[name]))
-        torch.set_rng_state(state["random"]["cpu"])
-        generator.set_state(state["random"]["order"])
-        if "cuda" in state["random"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state["random"]["cuda"])
-        return state["history"]
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise torn from error
+        raise InputError(f"{path}: this checkpoint is torn. Delete it to train from the start.") from error
+    raise InputError(f"{path}: this checkpoint is of another model, schedule, seed or device. Delete it.")
 
 
 @torch.no_grad()
 def predict(model: nn.Module, inputs: Tensor, batch_size: int = 64, precision: torch.dtype | None = None) -> Tensor:
-    """The model's outputs in float32 on the CPU, `(examples, classes)`, in the order of the inputs.
-    Page: notebooks/01_attention_pooling_2018.ipynb
-    """
+    """The model's outputs in float32 on the CPU, `(examples, classes)`, in the inputs' order. Page: notebooks/01."""
     device = next(model.parameters()).device
     precision = precision or choose_precision(device)
     model.eval()

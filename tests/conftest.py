@@ -17,12 +17,12 @@ TONES = {"anger": 800, "happiness": 500, "neutral": 250, "sadness": 120}  # Hz
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch):
-    """An empty cache, no SERLIB_ variable, one thread, and no note that was given already."""
+    """An empty cache, no SERLIB_ variable, and one thread."""
     for name in [name for name in os.environ if name.startswith("SERLIB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SERLIB_CACHE", str(tmp_path / "cache"))
-    torch.set_num_threads(1)
     audio._note.cache_clear()
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

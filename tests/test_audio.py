@@ -59,9 +59,11 @@ def test_a_note_is_given_once(tmp_path):
     """Else a corpus of ten thousand stereo files would write ten thousand notes into the notebook."""
     paths = [write(tmp_path / f"{number}.wav", NOISE, 44_100) for number in range(4)]
     with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always")
+        warnings.simplefilter("default")
         for path in paths:
             read_audio(path)
+            with warnings.catch_warnings():  # as openSMILE does for every file: Python forgets what it has shown
+                pass
     assert [("channels" in str(note.message), "Hz" in str(note.message)) for note in notes] == [
         (True, False),
         (False, True),

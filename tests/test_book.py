@@ -158,9 +158,10 @@ def test_every_public_name_is_documented_and_names_the_page_that_explains_it(pat
     written_from_a_page = path.parent.name == "papers"
     for name, docstring in public_names(path):
         assert docstring.strip(), f"{name} has no docstring"
-        pages = re.findall(r"^Page: (\S+)\s*$", docstring, flags=re.M)
-        assert pages or written_from_a_page, f"{name}: the docstring's last line should be 'Page: …'"
-        assert [page for page in pages if not (ROOT / page).is_file()] == [], f"{name} names a page that is not there"
+        pages = re.findall(r"\bPage: (\w+/\w+)\.$", docstring)
+        assert pages or written_from_a_page, f"{name}: the docstring should end in 'Page: notebooks/01.' or the like"
+        found = [len([*ROOT.glob(f"{page}*.ipynb"), *ROOT.glob(f"{page}*.md")]) for page in pages]
+        assert set(found) <= {1}, f"{name} names a page that is not there, or more than one"
 
 
 def test_the_reference_lists_every_module():

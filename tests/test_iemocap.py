@@ -178,7 +178,7 @@ def test_no_release(release, tmp_path):
     """Else a zip, a wrong folder or an emptied session would give a traceback, or an empty table."""
     archive = tmp_path / "IEMOCAP.zip"
     archive.touch()
-    with pytest.raises(InputError, match=r"IEMOCAP\.zip is not a folder"):
+    with pytest.raises(InputError, match=r"IEMOCAP\.zip is not IEMOCAP: no folder"):
         read_iemocap(archive)
     with pytest.raises(InputError, match=r"Session1 is not IEMOCAP"):
         read_iemocap(release / "Session1")

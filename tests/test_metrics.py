@@ -27,12 +27,6 @@ def test_an_absent_class_is_left_out():
     assert metrics.uar([0, 0, 2, 2], [0, 1, 2, 3]) == 0.5
 
 
-def test_confusion():
-    """Else rows and columns would be swapped, or a class without predictions be left out."""
-    found = metrics.confusion([0, 0, 1, 3], [0, 1, 1, 1], 4)
-    np.testing.assert_array_equal(found, [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
-
-
 @pytest.mark.parametrize(("correct", "total"), [(0, 20), (1, 7), (1636, 2280), (99, 100), (20, 20)])
 def test_wilson_interval(correct, total):
     """Else an interval would reach below 0, above 1, or be too narrow."""

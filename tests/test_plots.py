@@ -60,15 +60,18 @@ def test_show_carries_its_alternative_text(published, figure):
 def test_the_live_curve_stays_in_one_place(published):
     """Else training of fifty epochs would fill the page with fifty pictures, or the last lose its text."""
     draw = plots.live_curve("GAP <3")
-    history = [{"updates": 4 * n, "loss": 1 / n} for n in range(1, 4)]
+    history = [{"updates": 4 * n, "losses": [1 / n, 1 / n, 1 / n, 0.5 / n]} for n in range(1, 4)]
     draw(history[:1])
     draw(history)
     place, first, last = published
     assert "GAP &lt;3" in place["data"]["text/html"]
     assert place["transient"]["display_id"] == first["transient"]["display_id"] == last["transient"]["display_id"]
     assert first["update"] and last["update"] and not place.get("update")
-    expected = "Training loss of GAP <3: 1.00 after 4 updates, 0.33 after 12."
-    assert last["metadata"]["image/png"]["alt"] == expected
+    alt = [output["metadata"]["image/png"]["alt"] for output in (first, last)]
+    assert alt == [
+        "Training loss of GAP <3 over 4 updates: 1.00 at first, 0.88 over the last five.",
+        "Training loss of GAP <3 over 12 updates: 1.00 at first, 0.28 over the last five.",
+    ]
     assert not plt.get_fignums()
 
 

@@ -43,7 +43,7 @@ def validate(task, test_fold=None, model="a model", settings=None, **options):
     """`cross_validate` with a model that needs no training."""
     return cross_validate(
         task,
-        test_fold or (lambda fold, checkpoint: {"scores": scores_of(task, fold), "updates": 7, "loss": 0.5}),
+        test_fold or (lambda fold, place: {"scores": scores_of(task, fold), "updates": 7, "loss": 0.5}),
         model=model,
         source=SOURCE,
         settings={"batch_size": 16, "milestones": (20, 30)} if settings is None else settings,
@@ -74,7 +74,7 @@ def test_a_record_holds_what_was_tested(task):
 
 def test_predictions_instead_of_scores(task):
     """Else a machine without probabilities could not be recorded."""
-    record = validate(task, lambda fold, checkpoint: {"predicted": task.labels[fold.test][::-1]})
+    record = validate(task, lambda fold, place: {"predicted": task.labels[fold.test][::-1]})
     assert record.folds[0]["predicted"] == task.labels[task.folds[0].test][::-1].tolist()
     assert "scores" not in record.folds[0] and record.updates() == 0
 
@@ -93,6 +93,14 @@ def test_scores_are_scikit_learns(task):
     assert recalls.pop("overall") == pytest.approx(accuracy_score(labels, predicted))
     assert list(recalls.values()) == pytest.approx(recall_score(labels, predicted, average=None))
     assert list(recalls) == record.classes
+
+
+def test_confusion(task):
+    """Else rows and columns would be swapped, or a class without predictions be left out."""
+    record = validate(task, folds=1)
+    record.folds[0] |= {"utterance_id": [*"abcd"], "speaker": ["s0"] * 4, "label": [0, 0, 1, 3]}
+    record.folds[0] |= {"predicted": [0, 1, 1, 1]}
+    np.testing.assert_array_equal(record.confusion(), [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
 
 
 def test_a_record_of_one_fold(task):
@@ -116,7 +124,7 @@ def test_folds_that_were_run_are_not_run_again(task, runs):
     whole = validate(task)
     run = []
 
-    def test_fold(fold, checkpoint):
+    def test_fold(fold, place):
         run.append(fold.name)
         if len(run) == 3:
             raise KeyboardInterrupt
@@ -128,7 +136,7 @@ def test_folds_that_were_run_are_not_run_again(task, runs):
     assert len(read_record(path).folds) == 2
     resumed = validate(task, test_fold, folder=runs)
     assert run == ["s0", "s1", "s2", "s2"] and without_times(resumed) == without_times(whole)
-    again = validate(task, lambda fold, checkpoint: pytest.fail("run again"), folder=runs)
+    again = validate(task, lambda fold, place: pytest.fail("run again"), folder=runs)
     assert again == resumed == read_record(path)
 
 
@@ -139,14 +147,18 @@ def test_more_folds_go_on_from_fewer(task, runs):
     assert [fold["name"] for fold in record.folds] == ["s0", "s1", "s2"]
 
 
+def killed(*_, **__):
+    raise KeyboardInterrupt
+
+
 @pytest.fixture
 def leaving_checkpoints(task):
     """A fold's test that writes into its checkpoint what made it, and a list of what it found there."""
     found = []
 
-    def test_fold(fold, checkpoint):
-        here = f"{fold.name} {results.code_hash(SOURCE, 'li2018')}"
-        found.append(checkpoint.read_text() in here if checkpoint.exists() else None)
+    def test_fold(fold, place):
+        here, checkpoint = f"{fold.name} {results.code_hash(SOURCE, 'li2018')}", Path(f"{place}.checkpoint")
+        found.append(checkpoint.read_text() == here if checkpoint.exists() else None)
         checkpoint.parent.mkdir(exist_ok=True)
         checkpoint.write_text(here)
         if len(found) in stops:
@@ -168,20 +180,44 @@ def test_a_stopped_fold_finds_its_checkpoint(task, runs, leaving_checkpoints):
     assert [path.suffix for path in runs.iterdir()] == [".json"]
 
 
+def test_every_fold_has_a_place_of_its_own(task, runs):
+    """Else the weights of one fold would overwrite, or a checkpoint continue, those of another; or lie elsewhere."""
+    places = []
+
+    def test_fold(fold, place):
+        places.append(place)
+        return {"scores": scores_of(task, fold)}
+
+    validate(task, test_fold, folder=runs)
+    [path] = runs.iterdir()
+    assert [place.name for place in places] == [f"{path.stem}_{fold.name}" for fold in task.folds]
+    assert {place.parent for place in places} == {runs}
+    places.clear()
+    validate(task, test_fold)
+    assert places == [None] * 3
+
+
+def test_a_checkpoint_stays_until_its_fold_is_recorded(task, runs, leaving_checkpoints, monkeypatch):
+    """Else a run killed between clean-up and record would train the fold again."""
+    test_fold, found, _ = leaving_checkpoints
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(results, "write_atomically", killed)
+        validate(task, test_fold, folder=runs)
+    validate(task, test_fold, folder=runs)
+    assert found == [None, True, None, None]
+
+
 def test_a_checkpoint_is_not_taken_for_the_next_fold(task, runs, leaving_checkpoints, monkeypatch):
     """Else a run killed between record and clean-up would test a speaker on a model that was trained on them."""
     test_fold, found, _ = leaving_checkpoints
-
-    def killed(*_, **__):
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         unlink = Path.unlink
         patch.setattr(Path, "unlink", lambda path, **o: (killed if path.suffix == ".checkpoint" else unlink)(path, **o))
         validate(task, test_fold, folder=runs)
-    assert found == [None]
+    assert found == [None] and len(list(runs.glob("*.checkpoint"))) == 1
     validate(task, test_fold, folder=runs)
-    assert False not in found
+    assert found == [None, None, None]
 
 
 def test_a_checkpoint_of_earlier_code_is_not_taken(task, runs, leaving_checkpoints, monkeypatch):
@@ -192,7 +228,7 @@ def test_a_checkpoint_of_earlier_code_is_not_taken(task, runs, leaving_checkpoin
         validate(task, test_fold, folder=runs)
     monkeypatch.setattr(results, "code_hash", lambda source, protocol: "the code of today")
     validate(task, test_fold, folder=runs)
-    assert False not in found
+    assert found == [None, None, None, None]
 
 
 def test_records_of_other_settings_are_kept_apart(task, runs):
@@ -203,24 +239,54 @@ def test_records_of_other_settings_are_kept_apart(task, runs):
     assert len(list(runs.glob("*.json"))) == 4
 
 
-@pytest.mark.parametrize("change", [{"code": "0123456789abcdef"}, {"settings": {"batch_size": 1}}, {"seed": 9}])
-def test_a_record_of_other_code_or_settings_is_refused(task, runs, change):
-    """Else half of a table row would be from one model and half from another."""
-    record = validate(task, folder=runs, folds=1)
-    [path] = runs.iterdir()
-    path.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(record, **change))))
-    with pytest.raises(InputError, match=r"\.json: this record is of earlier code or other settings\. Move it"):
-        validate(task, folder=runs)
-    assert path.exists()
+CHANGES = {
+    "code": lambda task: (task, {}),
+    "settings": lambda task: (task, {"settings": {"batch_size": 1}}),
+    "seed": lambda task: (task, {"seed": 9}),
+    "fewer utterances": lambda task: (fewer(task), {}),
+    "other utterances": lambda task: (renamed(task), {}),
+    "labels": lambda task: (dataclasses.replace(task, labels=np.roll(task.labels, 1)), {}),
+    "folds": lambda task: (dataclasses.replace(task, folds=task.folds[::-1]), {}),
+}
 
 
-def test_a_record_of_other_utterances_is_refused(task, runs):
-    """Else a corpus that was repaired in the middle of a run would leave folds of the broken one in the record."""
-    validate(task, folder=runs, folds=1)
-    fewer = li2018(task.table.drop(index=0).reset_index(drop=True))
-    fewer = dataclasses.replace(fewer, corpus=task.corpus)
-    with pytest.raises(InputError, match=r"\.json"):
-        validate(fewer, folder=runs)
+def fewer(task):
+    table = task.table.drop(index=0).reset_index(drop=True)
+    return dataclasses.replace(li2018(table), corpus=task.corpus)
+
+
+def renamed(task):
+    ids = ["another", *task.table["utterance_id"][1:]]
+    return dataclasses.replace(task, table=task.table.assign(utterance_id=ids))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_run_has_a_record_of_its_own(task, runs, change, monkeypatch):
+    """Else half of a record would be of one model, code or corpus and half of another, or the earlier half be lost."""
+
+    def test_fold(fold, place):
+        ran.append((fold.name, place))
+        return {"scores": scores_of(now, fold), "updates": 7, "loss": 0.5}
+
+    now, ran = task, []
+    begun = validate(task, test_fold, folder=runs, folds=1)
+    [first] = runs.iterdir()
+    before = first.read_bytes()
+    now, options = CHANGES[change](task)
+    with monkeypatch.context() as patch:
+        if change == "code":
+            patch.setattr(results, "code_hash", lambda source, protocol: "0123456789abcdef")
+        record = validate(now, test_fold, folder=runs, **options)
+    assert [name for name, _ in ran[1:]] == [fold.name for fold in now.folds]  # from the start, every fold
+    assert first.read_bytes() == before
+    [second] = set(runs.iterdir()) - {first}
+    assert read_record(second) == record and len(record.folds) == 3
+    now = task
+    whole = validate(task, test_fold, folder=runs)  # as it was: the first record goes on
+    assert [name for name, _ in ran[4:]] == ["s1", "s2"] and whole.folds[0] == begun.folds[0]
+    assert read_record(first) == whole and read_record(second) == record
+    places = dict.fromkeys(place for _, place in ran)
+    assert len(places) == len(ran), "a changed run would find the checkpoint of the other"
 
 
 @pytest.mark.parametrize(
@@ -273,20 +339,20 @@ def hashed(source=SOURCE, protocol="li2018"):
 
 
 SAME = {
-    "a comment": ("features", "    bins = int(", "    # round up\n    bins = int("),
+    "a comment": ("features", "    spectrum = torch", "    # short-time\n    spectrum = torch"),
     "a docstring": ("features", '"""Magnitude spectrogram', '"""The magnitude spectrogram'),
     "the docstring of a module": ("training", '"""The fourth room', '"""The room number four'),
-    "layout": ("training", "updates += 1\n", "updates += (\n                1\n            )\n"),
+    "layout": ("training", "updates += len(losses)\n", "updates += (\n            len(losses)\n        )\n"),
     "a function that is not called": ("features", "to_numpy(dtype=np.float32)[0]", "to_numpy()[0]"),
     "another protocol": ("protocols", "folds: int = 5", "folds: int = 6"),
 }
 OTHER = {
-    "a default": ("features", "window: int = 640", "window: int = 641"),
+    "a default": ("features", "window=640", "window=641"),
     "a constant": ("audio", "RATE = 16_000", "RATE = 16_001"),
     "reading": ("audio", "samples.mean(axis=1)", "samples.sum(axis=1)"),
-    "the loop": ("training", "updates += 1", "updates += 2"),
+    "the loop": ("training", "updates += len(losses)", "updates += 2 * len(losses)"),
     "the model": ("papers/li2018", "nn.Conv2d(1, 8, (10, 2))", "nn.Conv2d(1, 8, (12, 2))"),
-    "the protocol": ("protocols", 'expected={"iemocap": 2280}', 'expected={"iemocap": 2281}'),
+    "the protocol": ("protocols", "len(chosen) != 2280", "len(chosen) != 2281"),
     "a constant of the protocol": ("protocols", '"neutral", "sadness")', '"neutral", "boredom")'),
     "the precision": ("device", "(8, 0)", "(9, 0)"),
 }
@@ -315,7 +381,7 @@ def test_a_number_of_earlier_code_has_a_dagger(task, package):
     """Else nobody could see that the code behind a number has changed."""
     record = validate(task)
     assert record.is_current() and "†" not in record.shown("uar")
-    package("training", "updates += 1", "updates += 2")
+    package("training", "updates += len(losses)", "updates += 2 * len(losses)")
     assert not record.is_current() and record.shown("uar").endswith(" †")
 
 
@@ -329,7 +395,9 @@ def test_a_number_is_shown_in_per_cent_with_its_interval(task):
 def trained(task, model, updates, right, **options):
     """The record of a model with so many updates, right or wrong on everything."""
     outcome = {"updates": updates, "loss": 0.1}
-    return validate(task, lambda f, c: outcome | {"predicted": task.labels[f.test] ^ (not right)}, model, **options)
+    return validate(
+        task, lambda fold, place: outcome | {"predicted": task.labels[fold.test] ^ (not right)}, model, **options
+    )
 
 
 def test_the_fullest_record_is_chosen_by_effort(task):

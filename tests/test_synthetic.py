@@ -177,7 +177,8 @@ def test_same_bytes_for_the_same_seed(root, tmp_path, monkeypatch):
 
 def test_another_seed_gives_other_speech(root, tmp_path, monkeypatch):
     """Else seeds would be for show."""
-    monkeypatch.setitem(synthetic.SIZES, "small", synthetic.SIZES["small"][:1])
+    sizes = synthetic._of["sizes"]
+    monkeypatch.setitem(sizes, "small", sizes["small"][:1])
     other = contents(synthetic.make_synthetic(tmp_path / "other", seed=1))
     assert not set(other.values()) & set(contents(root).values())
 
@@ -219,17 +220,17 @@ def test_killed_half_way(cache, root):
 
 def test_no_room_on_disk(cache, monkeypatch):
     """Else a full disk would give a traceback, or leave half a corpus behind."""
-    write, room = synthetic._write, iter(range(50))
+    write, room = Path.write_bytes, iter(range(50))
 
     def until_full(path, content):
         if next(room, None) is None:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        write(path, content)
+        return write(path, content)
 
-    monkeypatch.setattr(synthetic, "_write", until_full)
-    with pytest.raises(InputError, match=rf"No room.*{re.escape(str(cache))}.*30 MB.*SERLIB_CACHE"):
+    monkeypatch.setattr(Path, "write_bytes", until_full)
+    with pytest.raises(InputError, match=rf"No room.*{re.escape(str(cache))}.*Free some space.*SERLIB_CACHE"):
         synthetic.load_synthetic()
-    assert not [path for path in cache.iterdir() if path.is_dir()]
+    assert next(room, None) is None and not [path for path in cache.iterdir() if path.is_dir()]
 
 
 def test_refusals(cache, tmp_path):

@@ -5,7 +5,7 @@ import re
 from docutils import nodes
 from myst_nb.core.render import NbElementRenderer
 
-PAGE = re.compile(r"\bPage: (\S+)\.(?:ipynb|md)$")
+PAGE = re.compile(r"\bPage: (\w+/\w+)\.$")
 
 
 def image_with_alt_text(self, data, _render_image=NbElementRenderer.render_image):
@@ -23,8 +23,13 @@ def image_with_alt_text(self, data, _render_image=NbElementRenderer.render_image
 
 
 def link_page_line(app, what, name, obj, options, lines):
-    """Turn a docstring's `Page: notebooks/01_x.ipynb` into a link to that page."""
-    lines[:] = [PAGE.sub(r"Explained in :doc:`/\1`.", line.rstrip()) for line in lines]
+    """Turn a docstring's `Page: notebooks/01.` into a link to the page whose path begins so."""
+
+    def link(found):
+        (page,) = (page for page in app.env.found_docs if page.startswith(found[1]))
+        return f"Explained in :doc:`/{page}`."
+
+    lines[:] = [PAGE.sub(link, line.rstrip()) for line in lines]
 
 
 def name_remote_images(app, doctree):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from scipy import stats
 from serlib.audio import segment
 from serlib.device import choose_device, seed_everything
@@ -45,7 +45,7 @@ def to_unit_range(magnitude: Tensor, reading: str = "largest") -> Tensor:
 
     `reading` is "largest", divided by the largest value, or "min-max", stretched.
     Li 2018, section 2.1.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     high = magnitude.amax((-2, -1), keepdim=True).clamp_min(1e-12)
     if reading == "largest":
@@ -57,7 +57,7 @@ def to_unit_range(magnitude: Tensor, reading: str = "largest") -> Tensor:
 def mu_law(x: Tensor, mu: float = 255) -> Tensor:
     """Lift the small values of x in [-1, 1]: equation 1 of Li 2018.
 
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     return x.sign() * torch.log1p(mu * x.abs()) / np.log1p(mu)
 
@@ -66,7 +66,7 @@ def segments_for_training(waveform: np.ndarray) -> np.ndarray:
     """Two seconds of input every second: `(segments, 400, 200)` float16.
 
     Li 2018, section 2.1.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     return (
         mu_law(to_unit_range(spectrogram(segment(waveform, seconds=2, hop=1))))
@@ -79,7 +79,7 @@ def segments_for_testing(waveform: np.ndarray) -> np.ndarray:
     """Two seconds of input every 0.4 s: `(segments, 400, 200)` float16.
 
     Li 2018, section 2.1.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     return (
         mu_law(to_unit_range(spectrogram(segment(waveform, seconds=2, hop=0.4))))
@@ -97,7 +97,7 @@ class SingleLayer(nn.Module):
     """One convolution with 16 filters of one shape, averaged and classified.
 
     Spectrograms `(batch, 400, 200)` to scores `(batch, 4)`. Li 2018, section 3.2.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
 
     def __init__(self, height: int, width: int):
@@ -119,7 +119,7 @@ class FirstLayer(nn.Module):
     """Tall and wide filters side by side.
 
     `(batch, 1, 400, 200)` to `(batch, 16, 400, 200)`. Li 2018, sections 2.3 and 3.3.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
 
     def __init__(self):
@@ -144,7 +144,7 @@ def backbone() -> nn.Sequential:
     """Five convolutions: `(batch, 1, 400, 200)` to `(batch, 80, 100, 50)`.
 
     Li 2018, Figure 1.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     return nn.Sequential(
         nn.Sequential(
@@ -161,7 +161,7 @@ class GlobalAveragePooling(nn.Module):
     """Every position counts the same: equation 3 of Li 2018, averaged.
 
     Features `(batch, channels, height, width)` to scores `(batch, classes)`; no map.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
 
     def __init__(self, channels: int = 80, classes: int = 4):
@@ -177,7 +177,7 @@ class BilinearPooling(nn.Module):
 
     Features `(batch, channels, height, width)` to scores `(batch, classes)`; no map.
     Signed square root, then length 1: the order of Lin et al. 2015.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
 
     def __init__(self, channels: int = 80, classes: int = 4):
@@ -197,7 +197,7 @@ class AttentionPooling(nn.Module):
     Features `(batch, channels, height, width)` to scores `(batch, classes)` and weights
     `(batch, height, width)`. Places where `mask`, of that shape too, is False do not
     count. `reduce="mean"` is the scale trap; with `softmax=False`, the way of others.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class EmotionCNN(nn.Module):
     """Backbone and pooling: spectrograms `(batch, 400, 200)` to scores `(batch, 4)`.
 
     Li 2018, Figure 1.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
 
     def __init__(self, pooling: nn.Module):
@@ -257,7 +257,7 @@ POOLINGS = {
 def make_model(name: str) -> nn.Module:
     """A model by its name in Table 1 of Li 2018, or a `SingleLayer`: `Conv1_10x2`.
 
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     if name.startswith("Conv1_"):
         return SingleLayer(*map(int, name.removeprefix("Conv1_").split("x")))
@@ -269,7 +269,7 @@ class Schedule:
     """How long and how fast to train; each milestone divides the rate by ten.
 
     The defaults are those of Li 2018, section 3.1.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
 
     epochs: int = 50
@@ -290,7 +290,7 @@ def train(
 ) -> tuple[nn.Module, list[dict]]:
     """Train the model called `name` on a fold's training part: Li 2018, section 3.1.
 
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     segments = extract(task.table.iloc[fold.train], segments_for_training)
     inputs = torch.from_numpy(np.concatenate(segments)).to(choose_device())
@@ -315,7 +315,7 @@ def utterance_scores(model: nn.Module, segments: list[np.ndarray]) -> np.ndarray
     """Class probabilities `(utterances, 4)`, averaged over segments.
 
     Li 2018, section 2.1.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     probabilities = predict(model, torch.from_numpy(np.concatenate(segments))).softmax(
         -1
@@ -329,15 +329,12 @@ def run_fold(
 ) -> dict:
     """Train and test on one fold; with a `place`, keep checkpoint and weights there.
 
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     checkpoint = place and Path(f"{place}.checkpoint")
     model, history = train(task, fold, name, schedule, seed, checkpoint, watch)
     trained[fold.name] = model
-    if place:
-        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-        save_file(weights, f"{place}.safetensors")
-    return {
+    outcome = {
         "scores": utterance_scores(
             model, extract(task.table.iloc[fold.test], segments_for_testing)
         ),
@@ -345,6 +342,11 @@ def run_fold(
         "loss": float(np.mean(history[-1]["losses"])),
         "seconds": sum(epoch["seconds"] for epoch in history),
     }
+    if place:
+        outcome["weights"] = f"{place.name}.safetensors"
+        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(weights, place.with_name(outcome["weights"]))
+    return outcome
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #reproduce-code
 def reproduce(
@@ -359,9 +361,9 @@ def reproduce(
     """Train and test on each fold in turn: the record, and each fold's model.
 
     With a `folder` it goes on where it was stopped, and keeps the weights there.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
-    trained = {}
+    trained: dict[str, nn.Module] = {}
     job = {
         "task": task,
         "name": name,
@@ -376,13 +378,17 @@ def reproduce(
         "folds": folds,
     }
     record = cross_validate(task, partial(run_fold, trained=trained, **job), **about)
+    for fold in record.folds:
+        if fold["name"] not in trained:  # it was, in an earlier call
+            model = trained[fold["name"]] = make_model(name).eval()
+            model.load_state_dict(load_file(Path(folder) / fold["weights"]))
     return record, trained
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #paper-schedule-code
 def paper_schedule(task: Task, updates: int = 5500) -> Schedule:
     """The schedule of Li 2018 on IEMOCAP; elsewhere batches of 16 and as many updates.
 
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     if task.corpus == "iemocap":
         return Schedule()
@@ -399,7 +405,7 @@ def attention_maps(model: nn.Module, picture: Tensor) -> tuple[np.ndarray, np.nd
     """Bottom-up weights `(100, 50)` and top-down maps `(4, 100, 50)` of an input.
 
     Li 2018, section 2.4.2.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     device = next(model.parameters()).device
     features = model.eval().backbone(picture[None, None].float().to(device))
@@ -412,7 +418,7 @@ def listening_habits(model: nn.Module, waveform: np.ndarray) -> tuple[float, ...
 
     Its correlation with energy over time (Spearman); the share of attention below
     400 Hz; the share of the energy there; over how many of 5000 places it spreads.
-    Page: notebooks/01_attention_pooling_2018.ipynb
+    Page: notebooks/01.
     """
     attention, energy = [], []
     for piece in spectrogram(segment(waveform, seconds=2, hop=0.4)):

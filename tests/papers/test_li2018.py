@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -396,9 +397,24 @@ def test_listening_habits(hertz, low):
     """Else "attention follows energy" would be measured along the wrong axis: here it is known to be so."""
     time = np.arange(32_000) / 16_000
     swelling = (np.sin(2 * np.pi * hertz * time) * time).astype(np.float32)
-    together, attention, energy = listening_habits(Listener().eval(), swelling)
+    together, attention, energy, places = listening_habits(Listener().eval(), swelling)
     assert together > 0.95 and energy == pytest.approx(low, abs=0.01)
     assert attention > 0.5 if low else attention < 0.2
+    [picture] = torch.from_numpy(segments_for_testing(swelling)).float()
+    share = attention_maps(Listener(), picture)[0].astype(np.float64).ravel()
+    share = share[share > 0] / share.sum()
+    assert places == pytest.approx(np.prod(share**-share), rel=0.01) and 1 < places < 5000
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+@pytest.mark.parametrize(("seconds", "segments"), [(2, 1), (4, 6)])
+def test_even_attention_spreads_over_all_places(seconds, segments, monkeypatch):
+    """Else "over how many of 5000 places" would depend on an utterance's length, or have another end than 5000."""
+    even = np.full((100, 50), 1 / 5000), None
+    calls = []
+    monkeypatch.setattr(paper, "attention_maps", lambda model, picture: calls.append(picture) or even)
+    assert listening_habits(None, np.resize(SPEECH, 16_000 * seconds))[3] == pytest.approx(5000)
+    assert len(calls) == segments
 
 
 QUICK = Schedule(epochs=4, batch_size=8, learning_rate=0.05, milestones=(2, 3))
@@ -416,9 +432,9 @@ reproduce(task, "Conv1_10x2", schedule, folder=Path(sys.argv[2]), watch=lambda h
 """
 
 
-def start(*arguments):
+def start(*arguments, before=""):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", RUN, *map(str, arguments)]
+    command = [sys.executable, "-c", before + RUN, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
@@ -428,6 +444,15 @@ def contents(folder):
     record = results.read_record(path)
     folds = [{key: value for key, value in fold.items() if key != "seconds"} for fold in record.folds]
     return folds, {path.name: load_file(path) for path in folder.glob("*.safetensors")}
+
+
+def assert_same(runs, whole):
+    """Two folders hold the same three folds, to the last bit of every weight."""
+    (folds, weights), (whole_folds, whole_weights) = contents(runs), contents(whole)
+    assert folds == whole_folds and len(folds) == 3
+    assert weights.keys() == whole_weights.keys() and len(weights) == 3
+    for name, tensors in weights.items():
+        assert all(torch.equal(tensors[key], whole_weights[name][key]) for key in tensors), name
 
 
 def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(corpus, tmp_path):
@@ -448,17 +473,46 @@ def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(corpus, tmp_path):
     assert not list(runs.glob("*checkpoint*"))
 
     reproduce(li2018(read_folder(corpus)), "Conv1_10x2", QUICK, folder=tmp_path / "whole")
-    (folds, weights), (whole_folds, whole_weights) = contents(runs), contents(tmp_path / "whole")
-    assert folds == whole_folds and len(folds) == 3
-    assert weights.keys() == whole_weights.keys() and len(weights) == 3
-    for name, tensors in weights.items():
-        assert all(torch.equal(tensors[key], whole_weights[name][key]) for key in tensors), name
+    assert_same(runs, tmp_path / "whole")
+
+
+KILLED_BEFORE_CLEANING = """
+import os, signal
+from pathlib import Path
+unlink = Path.unlink
+
+def unlink_or_die(path, **options):
+    if path.suffix == ".checkpoint":
+        os.kill(os.getpid(), signal.SIGKILL)
+    unlink(path, **options)
+
+Path.unlink = unlink_or_die
+"""
+
+
+def test_a_fold_never_goes_on_from_the_checkpoint_of_another(corpus, tmp_path):
+    """Else a run killed between record and next fold would test a speaker on a model that was trained on them."""
+    runs, task = tmp_path / "killed", li2018(read_folder(corpus))
+    with start(corpus, runs, before=KILLED_BEFORE_CLEANING) as process:
+        assert process.stdout.read().split() == ["1", "2", "3", "4"]
+    assert process.returncode == -signal.SIGKILL
+    [record], [stale] = runs.glob("*.json"), runs.glob("*.checkpoint")
+    assert [fold["name"] for fold in results.read_record(record).folds] == ["s0"]
+    copy = shutil.copy(stale, tmp_path / "copy")  # nothing in it says whose it is: `fit` would take it for any fold's
+    wrong, _ = train(task, task.folds[1], "Conv1_10x2", QUICK, checkpoint=Path(copy), watch=lambda _: pytest.fail())
+
+    reproduce(task, "Conv1_10x2", QUICK, folder=runs)
+    whole = tmp_path / "whole"
+    _, trained = reproduce(task, "Conv1_10x2", QUICK, folder=whole)
+    assert_same(runs, whole)
+    assert not torch.equal(wrong.classify.weight, trained["s1"].classify.weight)
 
 
 def test_the_weights_that_are_kept_are_those_that_were_tested(corpus, tmp_path):
     """Else a figure drawn from stored weights would be of another model than the number beside it."""
-    task, trained = li2018(read_folder(corpus)), {}
-    record = reproduce(task, "Conv1_10x2", QUICK, folder=tmp_path / "run", folds=1, trained=trained)
+    task = li2018(read_folder(corpus))
+    record, trained = reproduce(task, "Conv1_10x2", QUICK, folder=tmp_path / "run", folds=1)
+    assert list(trained) == ["s0"]
     [path] = (tmp_path / "run").glob("*.safetensors")
     model = make_model("Conv1_10x2").eval()
     model.load_state_dict(load_file(path))
@@ -467,6 +521,18 @@ def test_the_weights_that_are_kept_are_those_that_were_tested(corpus, tmp_path):
     np.testing.assert_allclose(utterance_scores(trained["s0"], segments), record.folds[0]["scores"], atol=5e-5)
     assert (record.folds[0]["updates"], record.seed, record.protocol) == (8, 0, "li2018")
     assert record.settings == dataclasses.asdict(QUICK) | {"milestones": [2, 3]}
+
+
+def test_a_finished_run_gives_its_models_again(corpus, tmp_path):
+    """Else a notebook that is opened again after a night of training would have a table, but no attention to draw."""
+    task = li2018(read_folder(corpus))
+    record, trained = reproduce(task, "Conv1_10x2", QUICK, folder=tmp_path / "run", folds=1)
+    again, found = reproduce(task, "Conv1_10x2", QUICK, folder=tmp_path / "run", folds=1)
+    assert again == record and found.keys() == trained.keys()
+    [before], [after] = trained.values(), found.values()
+    assert not after.training
+    for name, weights in before.state_dict().items():
+        torch.testing.assert_close(after.state_dict()[name], weights, rtol=0, atol=0)
 
 
 def test_runs_of_other_settings_keep_their_own_weights(corpus, tmp_path):
