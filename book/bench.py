@@ -81,7 +81,7 @@ def epoch_seconds(level: int) -> dict:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        float(loss)  # wait for the device
+        loss.item()  # wait for the device
         seconds.append(time.perf_counter() - start)
     return {"seconds": float(np.min(seconds[1:])), "environment": environment()}
 
