@@ -99,13 +99,14 @@ def filters(emodb: protocols.Task, ravdess: protocols.Task) -> None:
 
 def attention(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     """What the attention networks of `trained` look at: maps of one utterance a class, and numbers for all."""
-    rows, habits, examples = emodb.table, [], []
+    rows, habits, answers, examples = emodb.table, [], [], []
     for fold in emodb.folds:
         (weights,) = (RUNS / "trained").glob(f"{ATTENTION}_emodb_li2018_*_{fold.name}.safetensors")
         model = li2018.make_model(ATTENTION)
         model.load_state_dict(load_file(weights))
         waveforms = {row: read_row(rows.iloc[row]) for row in fold.test}
         habits += [(row, li2018.listening_habits(model, wave)) for row, wave in waveforms.items()]
+        answers += [li2018.flattened_answers(model, wave) for wave in waveforms.values()]
         if fold is emodb.folds[0]:
             shutil.copy(weights, KEPT / f"{ATTENTION}_emodb_{fold.name}.safetensors")
             for label in range(len(emodb.classes)):
@@ -118,7 +119,9 @@ def attention(emodb: protocols.Task, ravdess: protocols.Task) -> None:
         KEPT / "attention_emodb.npz",
         utterance_id=rows["utterance_id"].to_numpy(dtype=str)[tested],
         speaker=rows["speaker"].to_numpy(dtype=str)[tested],
+        label=emodb.labels[tested],
         habits=np.array([values for _, values in habits], dtype=np.float32),
+        answers=np.array(answers),
         example_id=rows["utterance_id"].to_numpy(dtype=str)[[row for row, *_ in examples]],
         example_speaker=np.array(emodb.folds[0].name),
         emotion=np.array(emodb.classes),

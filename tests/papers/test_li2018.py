@@ -19,6 +19,7 @@ from serlib.corpora import read_folder
 from serlib.features import extract, spectrogram
 from serlib.papers import li2018 as paper
 from serlib.papers.li2018 import (
+    FLATTENED,
     AttentionPooling,
     BilinearPooling,
     FirstLayer,
@@ -27,6 +28,7 @@ from serlib.papers.li2018 import (
     SingleLayer,
     attention_maps,
     backbone,
+    flattened_answers,
     listening_habits,
     make_model,
     mu_law,
@@ -415,6 +417,28 @@ def test_even_attention_spreads_over_all_places(seconds, segments, monkeypatch):
     monkeypatch.setattr(paper, "attention_maps", lambda model, picture: calls.append(picture) or even)
     assert listening_habits(None, np.resize(SPEECH, 16_000 * seconds))[3] == pytest.approx(5000)
     assert len(calls) == segments
+
+
+def test_flattened_answers(monkeypatch):
+    """Else "even over time" would take the profile over frequency away, and the chapter would blame the wrong axis."""
+    weights, top_down = np.zeros((100, 50)), np.zeros((4, 100, 50))
+    weights[0, 0] = 1
+    top_down[0, 0, 0] = 10  # what the one place says, its row, its column, and all the rest
+    top_down[1, 0, 1:], top_down[2, 1:, 0], top_down[3, 1:, 1:] = 5, 5, 1
+    monkeypatch.setattr(paper, "attention_maps", lambda model, picture: (weights, top_down))
+    assert list(FLATTENED) == ["as learned", "even over time", "even over frequency", "even"]
+    assert flattened_answers(None, SPEECH) == [0, 1, 2, 3]
+
+
+def test_the_answer_as_learned_is_the_answer_of_the_network():
+    """Else the first line of the table would be of another system than the reference run."""
+    model = make_model("CNN_TF_Att.pooling").eval()
+    for number in range(3):
+        with torch.no_grad():
+            model.pooling.top_down.weight.mul_(30).neg_()
+        wave = SPEECH * np.sin(np.arange(40_000) / (1 + 5 * number))
+        expected = utterance_scores(model, [segments_for_testing(wave.astype(np.float32))]).argmax(1)
+        assert flattened_answers(model, wave)[0] == expected
 
 
 QUICK = Schedule(epochs=4, batch_size=8, learning_rate=0.05, milestones=(2, 3))
