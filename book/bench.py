@@ -3,7 +3,7 @@
 The first setting is the loop that one writes on the first day: a DataLoader that reads the file, cuts it and computes
 the spectrogram for every example in every epoch, float32, PyTorch's own memory layout. Each line changes one thing.
 The memory setting has to come before the first tensor, so every setting runs in a process of its own; all of them
-train the same network on the same segments, one after the other, three times over. The ratios are what counts: they are
+train the same network on the same segments, one after the other, twice over. The ratios are what counts: they are
 measured in one run. `--keep` writes them to serlib/reference/speed.json, where the book finds them.
 """
 
@@ -26,7 +26,6 @@ def epoch_seconds(level: int) -> dict:
 
     if level >= 4:
         device.keep_pages()
-    import numpy as np
     import torch
     from torch import nn
 
@@ -73,7 +72,7 @@ def epoch_seconds(level: int) -> dict:
                 yield inputs[chosen], targets[chosen]
 
     seconds = []
-    for _ in range(3):
+    for _ in range(2):
         start = time.perf_counter()
         for pictures, labels in batches():
             with device.autocast(where, precision):
@@ -83,13 +82,13 @@ def epoch_seconds(level: int) -> dict:
             optimiser.step()
         loss.item()  # wait for the device
         seconds.append(time.perf_counter() - start)
-    return {"seconds": float(np.min(seconds[1:])), "environment": environment()}
+    return {"seconds": seconds[1], "environment": environment()}
 
 
 def measure() -> dict:
-    """Each setting in a fresh process, three rounds, the fastest of each."""
+    """Each setting in a fresh process, two rounds, the faster of each."""
     found: dict[str, list[float]] = {name: [] for name in SETTINGS}
-    for _ in range(3):
+    for _ in range(2):
         for level, name in enumerate(SETTINGS):
             command = [sys.executable, __file__, "--level", str(level)]
             result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def fingerprint() -> str:
     """Hash of everything but the notebooks that can change what a notebook prints."""
     digest = hashlib.sha256(sys.version.encode())
-    library = [p for p in (ROOT / "serlib").rglob("*.*") if p.suffix in (".py", ".json", ".npz", ".safetensors")]
+    library = [p for p in (ROOT / "serlib").rglob("*.*") if p.parent.name != "__pycache__"]
     for path in sorted([*library, ROOT / "requirements.txt"]):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(ROOT).as_posix()}\0{content}\n".encode())

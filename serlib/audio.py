@@ -25,9 +25,9 @@ def read_audio(path: str | Path, start: float | None = None, end: float | None =
     """One utterance as `(samples,)` float32 in [-1, 1], mono, at 16 kHz.
 
     `start` and `end` are seconds within the file; None means from its beginning, to its end. Several channels are
-    averaged and other sampling rates converted (soxr), each with a note.
-
-    Raises InputError, naming the file, when it is missing, unreadable, empty, silent, or NaN. Page: book/your_corpus.
+    averaged and other sampling rates converted (soxr), each with a note. Raises InputError, naming the file, when it is
+    missing, unreadable, empty, shorter than a frame (60 ms) or silent, or holds NaN or infinite samples.
+    Page: book/your_corpus.
     """
     path = Path(path)
     if not path.is_file():

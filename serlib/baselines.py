@@ -22,7 +22,7 @@ def functionals_svm(task: Task, folder: Path | None = None, folds: int | None = 
     features = np.stack(extract(task.table, functionals))
     speakers = task.table["speaker"].to_numpy()
 
-    def test_fold(fold: Fold, checkpoint: Path | None) -> dict:
+    def test_fold(fold: Fold, place: Path | None) -> dict:
         heard = len(set(speakers[fold.train]))
         if heard < 2:
             raise InputError("C is chosen across speakers: training needs at least two of them.")

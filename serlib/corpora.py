@@ -18,9 +18,9 @@ COLUMNS, EMOTIONS, OPEN_CORPORA = _known["columns"], _known["emotions"], _known[
 def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
     """The table with its columns in order and in their types, absent ones filled with NA.
 
-    `source` is the file or folder that an error should name. Raises InputError, naming the row and the column, when a
-    needed column (utterance_id, path, speaker, emotion) is missing or empty in a row, an id stands twice, a time makes
-    no sense, gender or scenario has another value than it may, or there is no row at all. Page: book/your_corpus.
+    `source` is the file or folder that an error should name. Raises InputError, naming column and row, when a needed
+    column (utterance_id, path, speaker, emotion) is missing, a row lacks id, path or speaker, an id stands twice,
+    a time makes no sense, gender or scenario has another value than it may, or there is no row. Page: book/your_corpus.
     """
     if table.empty:
         raise InputError(f"{source}: the table has no rows.")

@@ -89,7 +89,7 @@ def speak(text: str, voice="en-us+f1", rate=170, pitch=50, pitch_range=50, volum
 
 @contextmanager
 def _engine(voice: str):
-    """A freshly loaded espeak-ng with `voice` set, and its sampling rate. It is a global: one at a time."""
+    """A freshly loaded espeak-ng with `voice` set, and its sampling rate. Its state is global: one at a time."""
     data, variant = Path(espeakng_loader.get_data_path()), voice.partition("+")[2]
     unload = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
     with _one_at_a_time:

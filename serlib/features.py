@@ -19,9 +19,9 @@ def spectrogram(waveforms: np.ndarray, window=640, hop=160, dft=1600, top_hz=400
     """Magnitude spectrogram `(batch, bins, frames)` of waveforms `(batch, samples)` at 16 kHz.
 
     Periodic Hamming window of `window` samples every `hop`, centred with reflection at the ends, a DFT of `dft` points,
-    the bins from 0 Hz up to but without `top_hz`, and the last frame dropped: a segment of s seconds gives exactly 100
-    s frames with the default hop. 2 s give 400 x 200, the matrix of Li 2018, section 2.1. Raises
-    InputError when the waveforms are shorter than one window. Page: notebooks/01.
+    the bins from 0 Hz up to but without `top_hz`, and the last frame dropped: with the default hop exactly 100 frames a
+    second. Two seconds give 400 x 200, the matrix of Li 2018, section 2.1. Raises InputError when the waveforms are
+    shorter than the window, or too short for the reflection. Page: notebooks/01.
     """
     waveforms = torch.tensor(np.asarray(waveforms), dtype=torch.float32)
     if waveforms.shape[-1] < max(window, dft // 2 + 1):

@@ -52,9 +52,9 @@ def li2018(table: pd.DataFrame) -> Task:
 def common_loso(table: pd.DataFrame, folds: int = 5) -> Task:
     """The same utterances, leaving one *session* out: nobody tested has a partner in training. For every corpus.
 
-    Each fold tests one session, chooses on the next one and trains on the rest. Where a corpus has no sessions, its
-    speakers, in sorted order, are dealt into `folds` groups, and a group stands for a session. Raises InputError as
-    `li2018` does. Page: notebooks/01.
+    Each fold tests one session, chooses on the next one and trains on the rest. Where a corpus has no sessions, or a
+    speaker is in several, the speakers, in sorted order, are dealt into `folds` groups, and a group stands for a
+    session. Raises InputError as `li2018` does, and for fewer than three sessions or groups. Page: notebooks/01.
     """
     chosen = _select(table, "common_loso")
     nested = chosen.groupby("speaker")["session"].nunique().le(1).all()

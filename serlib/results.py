@@ -25,7 +25,7 @@ from serlib.protocols import Task
 
 REFERENCE = Path(__file__).parent / "reference"  # inside the package, so that a lone notebook can show them
 PACKAGES = ("torch", "numpy", "librosa", "scikit-learn", "opensmile")  # whose versions a record names
-CODE = ("audio", "device", "features", "protocols", "training")  # where `code_hash` looks, and where the source is
+CODE = ("audio", "device", "features", "protocols", "training")  # where `code_hash` looks, beside the source's module
 
 
 @dataclasses.dataclass
@@ -33,8 +33,8 @@ class Record:
     """One model, cross-validated once: all that a row of a table needs, and all that makes it believable.
 
     `source` is the function of serlib that made it, `code` the hash of all that this function depends on. `folds` holds
-    for each fold its name, utterance ids, speakers, labels, predictions, class scores where the model gives them,
-    updates, final training loss and seconds. Page: notebooks/01.
+    for each fold its name, utterance ids, speakers, labels, predictions and seconds; for a network also class scores,
+    updates, final training loss and the file of its weights. Page: notebooks/01.
     """
 
     model: str
@@ -97,7 +97,7 @@ class Record:
 def code_hash(source: str, protocol: str) -> str:
     """A hash of all code that a number depends on: what `source` and the protocol call, and what those call, and so on.
 
-    `source` is a name in serlib, as `papers.li2018.reproduce`. Comments and layout do not count. Page: notebooks/01.
+    `source` is a name, as `papers.li2018.reproduce`. Comments, docstrings and layout do not count. Page: notebooks/01.
     """
     root = Path(__file__).parent
     *home, first = source.split(".")

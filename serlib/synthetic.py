@@ -1,4 +1,4 @@
-"""A corpus of synthetic speech, written as IEMOCAP is: every page runs on it, with no licence and no network.
+"""A corpus of synthetic speech, written as IEMOCAP is: every chapter runs on it, with no licence and no network.
 
 Each utterance has a place near its emotion in the space of valence, activation and dominance. The rules of
 synthetic.toml turn it into prosody, linearly as in Schröder (2006), with the signs on which Scherer (2003) and Juslin

@@ -39,13 +39,13 @@ def fit(
     checkpoint: Path | None = None,
     watch: Callable[[list[dict]], None] | None = None,
 ) -> tuple[nn.Module, list[dict]]:
-    """Train `model` on the chosen device and leave it there: the model, and what an epoch each was like.
+    """Train `model` on the chosen device and leave it there. Returns the model and its history.
 
     `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); `most_updates` ends training early.
     The history has for each epoch the losses of its updates, the learning rate, the updates so far and the seconds;
     `watch(history)` is called after each. With a `checkpoint` path the state is written there after every epoch: a run
     that was killed goes on, and ends in the same model as one that was not (on a CPU, to the last bit). Raises
-    InputError when the checkpoint is torn or belongs to another model, schedule or seed, and FloatingPointError when
+    InputError when the checkpoint is torn or of another model, schedule, seed or device, and FloatingPointError when
     training diverges; the checkpoint of the last good epoch is kept. Page: notebooks/01.
     """
     device = choose_device()
