@@ -8,6 +8,7 @@ its players playing. Screenshots go to `_build/look`. Run it with `make look`, a
 import contextlib
 import functools
 import http.server
+import math
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 SHOTS = ROOT / "_build" / "look"
 WIDTHS = {"wide": (1440, 900), "phone": (390, 844)}
+PART = 2500  # pixels of a page on one picture
 UNSEEN = ("genindex.html", "py-modindex.html", "search.html", "index.html")
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -96,8 +98,11 @@ def look_at(context: BrowserContext, base: str, name: str, phone: bool, shot: Pa
     for number, player in enumerate(players, 1):
         if fault := player.evaluate(PLAY):
             faults.append(f"player {number}: {fault}")
-    page.evaluate("() => scrollTo(0, 0)")
-    page.screenshot(path=shot, full_page=True)
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": PART})  # longer pictures lose equations
+    for part in range(math.ceil(page.evaluate("document.scrollingElement.scrollHeight") / PART)):
+        page.evaluate("top => scrollTo({top, behavior: 'instant'})", part * PART)
+        page.wait_for_timeout(200)
+        page.screenshot(path=shot.with_stem(f"{shot.stem}-{part + 1:02}"))
     equations = len(page.query_selector_all("mjx-container"))
     page.close()
     return faults, equations, len(players)

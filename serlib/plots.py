@@ -24,7 +24,7 @@ def show(figure: Figure, alt: str, handle: DisplayHandle | None = None) -> None:
     drawn, picture = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
     plt.close(figure)
-    pillow.open(drawn).convert("RGB").quantize(128).save(picture, "PNG", optimize=True)
+    pillow.open(drawn).convert("RGB").quantize(method=pillow.Quantize.MAXCOVERAGE).save(picture, "PNG", optimize=True)
     (handle.update if handle else display)(Image(picture.getvalue()), metadata={"image/png": {"alt": alt}})
 
 
