@@ -27,8 +27,7 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
     for column in ("utterance_id", "path", "speaker", "emotion"):
         if column not in table:
             raise InputError(f"{source}: the column {column!r} is missing; found {', '.join(map(str, table))}.")
-    extra = [column for column in table if column not in COLUMNS]
-    table = table.reindex(columns=[*COLUMNS, *extra]).reset_index(drop=True)
+    table = table.reindex(columns=[*COLUMNS, *(c for c in table if c not in COLUMNS)]).reset_index(drop=True)
     for column, kind in COLUMNS.items():
         if kind == "string":
             table[column] = table[column].replace(r"^\s*$", pd.NA, regex=True)
@@ -83,22 +82,23 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
 
 
 def read_audb(name: str) -> pd.DataFrame:
-    """An open corpus through `audb`, the field's own data set library, downloaded once. Page: book/your_corpus."""
+    """An open corpus through `audb`, downloaded once; ratings are the means of its raters. Page: book/your_corpus."""
     try:
         import audb
     except ImportError as error:
         raise InputError(f"Loading {name!r} from the network needs audb: pip install audb.") from error
-    version, tables = OPEN_CORPORA[name].values()
+    version, emotions, ratings = (OPEN_CORPORA[name].get(key, {}) for key in ("version", "emotion", "ratings"))
     people = ["speaker"] if "speaker" in audb.info.header(name, version=version) else []
-    wanted = {"tables": [*tables, "files", *people], "sampling_rate": 16000, "mixdown": True}
-    database = audb.load(name, version=version, **wanted)
-    emotion = pd.concat([database[table].get() for table in tables])["emotion"]
+    wanted = [*emotions, *sum(ratings.values(), []), "files", *people]
+    database = audb.load(name, version=version, tables=wanted, sampling_rate=16000, mixdown=True)
+    emotion = pd.concat([database[table].get() for table in emotions])["emotion"]
     files = database["files"].get().loc[emotion.index]
     gender = files["speaker"].map(database["speaker"].get()["gender"] if people else {})
     columns = {"speaker": files["speaker"], "gender": gender, "emotion": emotion.astype("string").replace(EMOTIONS)}
-    table = pd.DataFrame(columns).astype("string").rename_axis("path").reset_index()
-    table["utterance_id"] = [Path(path).stem for path in table["path"]]
-    table["duration"] = files["duration"].dt.total_seconds().to_numpy()
+    for dimension, parts in ratings.items():
+        columns[dimension] = pd.concat([database[part].get() for part in parts]).astype("Float64").mean(axis=1)
+    table = pd.DataFrame(columns).astype({"gender": "string"}).rename_axis("path").reset_index()
+    table[["utterance_id", "duration"]] = [(Path(path).stem, audio.duration(path)) for path in table["path"]]
     table = check_table(table, f"audb: {name} {version}")
     table.attrs["corpus"] = name
     return table

@@ -180,6 +180,16 @@ RAVDESS = [
     ("speech/03-01-02-01-01-01-02.wav", "02", "calm", "dev"),
     ("speech/03-01-08-02-01-01-24.wav", "24", "surprise", "test"),
 ]
+CREMA_D = [
+    ("AudioWAV/1001_DFA_ANG_XX.wav", 1001, "anger", "train"),
+    ("AudioWAV/1002_DFA_HAP_XX.wav", 1002, "happiness", "dev"),
+    ("AudioWAV/1091_DFA_NEU_XX.wav", 1091, "neutral", "test"),
+]
+QUECHUA = [  # and what four raters said of valence, arousal and dominance
+    ("audio/00001.wav", "a1", "exitement", "train", [4, 5, 4, 4], [5, 5, 4, 5], [3, 3, 4, 3]),
+    ("audio/00002.wav", "a2", "sadness", "test", [1, 2, 1, 2], [1, 1, 1, 2], [2, 2, 1, None]),
+    ("audio/00003.wav", "a1", "sleepiness", "test", [3, 3, 2, 3], [1, 2, 1, 1], [2, 3, 2, 2]),
+]
 
 
 def index(rows):
@@ -240,6 +250,44 @@ def ravdess(database):
     return RAVDESS
 
 
+def crema_d(database):
+    """crema-d 1.3.0: desired and perceived emotions; its folds are its own."""
+    database.schemes["speaker"] = audformat.Scheme("int")
+    database.schemes["emotion"] = audformat.Scheme(
+        labels=["anger", "disgust", "fear", "happiness", "neutral", "no_agreement", "sadness"]
+    )
+    database["files"] = audformat.Table(index(CREMA_D))
+    fill(database["files"], speaker=("speaker", [row[1] for row in CREMA_D]))
+    for part in ("train", "dev", "test"):
+        rows = [row for row in CREMA_D if row[3] == part]
+        for table, labels in ((f"desired.{part}", [row[2] for row in rows]), (f"{part}.gold_standard", "no_agreement")):
+            database[f"emotion.categories.{table}"] = audformat.Table(index(rows))
+            fill(database[f"emotion.categories.{table}"], emotion=("emotion", labels))
+    return CREMA_D
+
+
+def quechua(database):
+    """quechua 1.0.2: four raters' whole numbers; files that do not say how long they are; a table of six speakers."""
+    database.schemes["gender"] = audformat.Scheme(labels=["female", "male"])
+    database.schemes["rating"] = audformat.Scheme("int", minimum=1, maximum=5)
+    database.schemes["emotion"] = audformat.Scheme(
+        labels=["anger", "boredom", "calmness", "exitement", "fear", "happiness", "neutral", "sadness", "sleepiness"]
+    )
+    people = database["speaker"] = audformat.MiscTable(pd.Index(["a1", "a2"], dtype="string", name="speaker"))
+    fill(people, gender=("gender", ["female", "male"]))
+    database.schemes["speaker"] = audformat.Scheme("str", labels="speaker")
+    database["files"] = audformat.Table(index(QUECHUA))
+    fill(database["files"], speaker=("speaker", [row[1] for row in QUECHUA]))
+    for part in ("train", "test"):
+        rows = [row for row in QUECHUA if row[3] == part]
+        desired = database[f"emotion.categories.{part}.desired"] = audformat.Table(index(rows))
+        fill(desired, emotion=("emotion", [row[2] for row in rows]))
+        for column, dimension in enumerate(("valence", "arousal", "dominance"), 4):
+            table = database[f"{dimension}.{part}"] = audformat.Table(index(rows))
+            fill(table, **{f"Rater0{n + 1}": ("rating", [row[column][n] for row in rows]) for n in range(4)})
+    return QUECHUA
+
+
 @pytest.fixture
 def publish(tmp_path, monkeypatch):
     """A function that puts a small corpus into an audb repository in a folder, the only one that audb knows."""
@@ -288,6 +336,30 @@ def test_ravdess_through_audb(publish):
     table = read_audb("ravdess")
     assert table["speaker"].tolist() == ["01", "02", "24"]
     assert table["emotion"].tolist() == ["anger", "calm", "surprise"]
+
+
+@audformat_is_behind_pandas
+def test_crema_d_through_audb(publish):
+    """Else the emotions that a crowd heard would be mixed with those that the actors were asked for."""
+    publish("crema-d", crema_d)
+    table = read_audb("crema-d")
+    assert table["speaker"].tolist() == ["1001", "1002", "1091"]
+    assert table["emotion"].tolist() == ["anger", "happiness", "neutral"]
+    np.testing.assert_allclose(table["duration"], [1, 1.1, 1.2])
+    assert table[["gender", "valence"]].isna().all(axis=None)
+
+
+@audformat_is_behind_pandas
+def test_quechua_through_audb(publish):
+    """Else the open corpus with ratings would lose them, mix up arousal and valence, or count an absent rater."""
+    publish("quechua", quechua)
+    table = read_audb("quechua").set_index("utterance_id")
+    assert table["emotion"].to_dict() == {"00001": "excitement", "00002": "sadness", "00003": "sleepiness"}
+    assert table["gender"].tolist() == ["female", "male", "female"]
+    np.testing.assert_allclose(table["valence"], [17 / 4, 6 / 4, 11 / 4])
+    np.testing.assert_allclose(table["activation"], [19 / 4, 5 / 4, 5 / 4])
+    np.testing.assert_allclose(table["dominance"], [13 / 4, 5 / 3, 9 / 4])
+    np.testing.assert_allclose(table["duration"], [1, 1.1, 1.2])
 
 
 def test_without_audb(monkeypatch):
