@@ -251,7 +251,7 @@ def ravdess(database):
 
 
 def crema_d(database):
-    """crema-d 1.3.0: desired and perceived emotions; its folds are its own."""
+    """crema-d 1.3.0: the emotions that were asked for, and those that were heard."""
     database.schemes["speaker"] = audformat.Scheme("int")
     database.schemes["emotion"] = audformat.Scheme(
         labels=["anger", "disgust", "fear", "happiness", "neutral", "no_agreement", "sadness"]
@@ -267,7 +267,7 @@ def crema_d(database):
 
 
 def quechua(database):
-    """quechua 1.0.2: four raters' whole numbers; files that do not say how long they are; a table of six speakers."""
+    """quechua 1.0.2: four raters' whole numbers; no lengths of files; a table of speakers."""
     database.schemes["gender"] = audformat.Scheme(labels=["female", "male"])
     database.schemes["rating"] = audformat.Scheme("int", minimum=1, maximum=5)
     database.schemes["emotion"] = audformat.Scheme(

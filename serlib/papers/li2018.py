@@ -288,10 +288,7 @@ def train(
     checkpoint=None,
     watch=None,
 ) -> tuple[nn.Module, list[dict]]:
-    """Train the model called `name` on a fold's training part: Li 2018, section 3.1.
-
-    Page: notebooks/01.
-    """
+    """Train model `name` on a fold: Li 2018, section 3.1. Page: notebooks/01."""
     segments = extract(task.table.iloc[fold.train], segments_for_training)
     inputs = torch.from_numpy(np.concatenate(segments)).to(choose_device())
     labels = np.repeat(task.labels[fold.train], [len(piece) for piece in segments])
