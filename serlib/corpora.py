@@ -49,6 +49,23 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
     return table
 
 
+def read_path(path: str | Path) -> pd.DataFrame:
+    """The corpus in a folder: one with a `table.csv`, or an IEMOCAP release. Page: book/your_corpus.
+
+    Raises InputError when it is neither, and as `read_folder` and `read_iemocap` do.
+    """
+    path = Path(path).expanduser()
+    if path.is_file():
+        raise InputError(f"{path} is a file. Give a folder; if this is an archive, unpack it first.")
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder. Give the folder that holds table.csv and the audio.")
+    if (path / "table.csv").is_file():
+        return read_folder(path)
+    if any(path.glob("Session[1-5]")) or (path / "IEMOCAP_full_release").is_dir():
+        return read_iemocap(path)
+    raise InputError(f"{path} holds neither a table.csv nor IEMOCAP's Session1 to Session5. See 'Your own corpus'.")
+
+
 def read_folder(folder: str | Path) -> pd.DataFrame:
     """A folder with a `table.csv` as a corpus table; audio paths in its column `file` are relative to the folder.
 
@@ -58,8 +75,6 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
     """
     folder = Path(folder).expanduser().resolve()
     source = folder / "table.csv"
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder. Give the folder that holds table.csv and the audio.")
     try:
         table = pd.read_csv(source, dtype="string", encoding="utf-8-sig")
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -107,24 +122,24 @@ def read_audb(name: str) -> pd.DataFrame:
 def load(name: str | None = None) -> pd.DataFrame:
     """The corpus called `name`; by default the one that the environment names, else the synthetic one.
 
-    `SERLIB_CORPUS` holds a name (`synthetic`, `iemocap`, a folder under `SERLIB_DATA`, a corpus that audb serves) or
-    the path of a folder with a `table.csv`; `SERLIB_IEMOCAP` the path of the licensed corpus. Raises InputError when
-    there is no such corpus, with the ways to name one. Page: book/your_corpus.
+    `SERLIB_CORPUS` holds a name (`synthetic`, `synthetic:full`, `iemocap`, a folder under `SERLIB_DATA`, a corpus that
+    audb serves) or the path of a folder with a `table.csv`; `SERLIB_IEMOCAP` the path of the licensed corpus. Raises
+    InputError when there is no such corpus, with the ways to name one. Page: book/your_corpus.
     """
     iemocap, data = os.environ.get("SERLIB_IEMOCAP"), os.environ.get("SERLIB_DATA")
     name = name or os.environ.get("SERLIB_CORPUS") or ("iemocap" if iemocap else "synthetic")
-    if name == "synthetic":
-        return load_synthetic()
+    if name.partition(":")[0] == "synthetic":
+        return load_synthetic(name.partition(":")[2] or "small")
     if name == "iemocap":
         if not iemocap:
             raise InputError("Set SERLIB_IEMOCAP to the folder IEMOCAP_full_release of your licensed copy.")
         return read_iemocap(iemocap)
     if data and (Path(data) / name).is_dir():
-        return read_folder(Path(data) / name)
-    if os.sep in name or Path(name).is_dir():
-        return read_folder(name)
+        return read_path(Path(data) / name)
+    if os.sep in name or Path(name).exists():
+        return read_path(name)
     if name in OPEN_CORPORA:
         return read_audb(name)
     looked = f" under SERLIB_DATA={data}" if data else ""
-    known = f"SERLIB_CORPUS takes synthetic, iemocap, {', '.join(OPEN_CORPORA)}, the name of a folder under SERLIB_DATA"
-    raise InputError(f"There is no corpus {name!r}{looked}. {known}, or the path of a folder that holds a table.csv.")
+    known = ", ".join(("synthetic", "synthetic:full", "iemocap", *OPEN_CORPORA, "a folder under SERLIB_DATA"))
+    raise InputError(f"There is no corpus {name!r}{looked}. Name one ({known}), or give the path of a folder.")

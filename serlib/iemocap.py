@@ -13,13 +13,17 @@ from serlib.errors import InputError
 EMOTIONS = dict(ang="anger", hap="happiness", neu="neutral", sad="sadness", exc="excitement")
 EMOTIONS |= dict(fru="frustration", sur="surprise", fea="fear", dis="disgust", oth="other", xxx="undecided")
 
+SYNTHETIC = "SYNTHETIC.txt"  # the file that says: this is not IEMOCAP, and which synthetic corpus it is
+
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _SUMMARY = re.compile(rf"\[{_NUMBER} - {_NUMBER}\]\s+(\w+)\s+(\w+)\s+\[{_NUMBER}, {_NUMBER}, {_NUMBER}\]\s*")
 _UTTERANCE = re.compile(r"(Ses\d\d)[FM]_(impro|script)\w*_([FM])\w*")
 _TRANSCRIPT = re.compile(r"(Ses\w+)\s+\[[^]]*\]:\s*(.*\S)\s*")
 _SEGMENT = re.compile(r"\s*(\d+)\s+(\d+)\s+\S+\s+(\S+?)(?:\(\d+\))?(?:\s.*)?")
 _NO_SPEECH = r"</?s>|<sil>|SIL|\+.*"
-_TEXT = ["utterance_id", "path", "session", "speaker", "gender", "scenario", "emotion", "transcript"]
+_VOTE = re.compile(r"C-E\d+:\s*(.*?)\s*\(.*")
+_TEXT = ["utterance_id", "path", "session", "speaker", "gender", "scenario", "emotion", "transcript", "votes"]
+_VOTED = {"neutral state": "neutral", "excited": "excitement", "surprised": "surprise", "disgusted": "disgust"}
 _AGAIN = "Copy it again from the release."
 
 
@@ -28,9 +32,12 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
 
     `root` holds Session1 to Session5, or is its parent. The speaker is the session and the first letter of the *last*
     part of the id: `Ses01F_impro01_M003` is spoken by Ses01_M. Times are seconds; valence, activation and dominance are
-    means over raters, 0.5 to 5.5; an utterance without a transcript has NA. Raises InputError, naming file and line,
-    for a folder that is not a release, a session in `sessions` that is not there, a torn line, an unknown label, an id
-    that stands twice, and missing wavs. Source: Busso et al. (2008). Page: book/iemocap.
+    means over raters, 0.5 to 5.5. `votes` is what each outside rater chose: in `anger; anger, frustration` two raters,
+    of whom the second chose twice. An utterance without a transcript has NA.
+
+    Raises InputError, naming file and line, for a folder that is not a release, a session in `sessions` that is not
+    there, a torn line, an unknown label, an id that stands twice, and missing wavs. Source: Busso et al. (2008). Page:
+    book/iemocap.
     """
     root = Path(root).expanduser().resolve()
     root = inner if (inner := root / "IEMOCAP_full_release").is_dir() else root
@@ -52,8 +59,10 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     if missing := [wav for wav in wavs if wav not in there]:
         raise InputError(f"{len(missing)} wavs are missing: {', '.join(missing[:3])}, ... Copy them again.")
     kinds = dict.fromkeys(_TEXT, "string") | {"start": "float64", "end": "float64"}
-    table = pd.DataFrame.from_records(list(rows.values())).astype(kinds)
-    table.attrs["corpus"] = "iemocap"
+    records = [row | {"votes": "; ".join(row["votes"]) or None} for row in rows.values()]
+    table = pd.DataFrame.from_records(records).astype(kinds)
+    note = root / SYNTHETIC
+    table.attrs["corpus"] = note.read_text("utf-8").split()[0] if note.is_file() else "iemocap"
     return table
 
 
@@ -90,10 +99,15 @@ def _read_dialogue(file: Path, session: Path, rows: dict[str, dict]) -> None:
     spoken = session / "dialog" / "transcriptions" / file.name
     lines = map(_TRANSCRIPT.fullmatch, _lines(spoken) if spoken.is_file() else ())
     transcripts = dict(line.groups() for line in lines if line)
-    summaries = [(number, line) for number, line in enumerate(_lines(file), 1) if line.startswith("[")]
-    if not summaries:
-        raise InputError(f"{file} summarises no utterance. {_AGAIN}")
-    for number, line in summaries:
+    row = None
+    for number, line in enumerate(_lines(file), 1):
+        if vote := _VOTE.fullmatch(line):
+            if row:  # what an outside rater heard in the utterance above: one emotion, or several
+                heard = [word.strip().lower() for word in vote[1].split(";") if word.strip()]
+                row["votes"].append(", ".join(_VOTED.get(word, word) for word in heard))
+            continue
+        if not line.startswith("["):
+            continue
         summary = _SUMMARY.fullmatch(line)
         parts = summary and _UTTERANCE.fullmatch(summary[3])
         if not parts or float(summary[1]) >= float(summary[2]):
@@ -108,7 +122,9 @@ def _read_dialogue(file: Path, session: Path, rows: dict[str, dict]) -> None:
         row |= dict(speaker=f"{parts[1]}_{parts[3]}", gender={"F": "female", "M": "male"}[parts[3]])
         row |= dict(scenario={"impro": "improvised", "script": "scripted"}[parts[2]], emotion=EMOTIONS[label])
         row |= zip(("valence", "activation", "dominance"), map(float, ratings), strict=True)
-        rows[name] = row | dict(transcript=transcripts.get(name))
+        rows[name] = row = row | dict(transcript=transcripts.get(name), votes=[])
+    if not row:
+        raise InputError(f"{file} summarises no utterance. {_AGAIN}")
 
 
 def _lines(file: Path) -> list[str]:

@@ -1,6 +1,12 @@
-"""The second room: which utterances a paper trains on, and who is tested when."""
+"""The second room: which utterances a paper trains on, and who is tested when.
 
-from dataclasses import dataclass
+A selection names utterances (`impro4_hap`, 2280 of IEMOCAP); a protocol selects, labels and deals them into folds. On
+IEMOCAP, and on the synthetic corpus that has its counts, a protocol that does not get its counts refuses to run. The
+protocols whose names begin with `leaky_` are here to show how much the literature's mistakes are worth.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -8,21 +14,63 @@ import pandas as pd
 from serlib.errors import InputError
 
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness")  # the classes of most SER papers, in their order
+DIMENSIONS = ("valence", "activation", "dominance")
+ASSERTED = ("iemocap", "synthetic:full")  # corpora on which the counts below must be met
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which utterances of a corpus take part. Page: book/which_iemocap.
+
+    `classes` gives for each emotion its class; without any, every utterance with ratings takes part. `sessions` and
+    `emotions` are what IEMOCAP gives: utterances of its five sessions, and of the four classes.
+    """
+
+    classes: dict[str, str]
+    improvised: bool
+    sessions: tuple[int, ...]
+    emotions: tuple[int, ...] = ()
+
+
+_HAP = {emotion: emotion for emotion in FOUR_EMOTIONS}
+_HAP_EXC = _HAP | {"excitement": "happiness"}
+SELECTIONS = {
+    "impro4_hap": Selection(_HAP, True, (422, 393, 538, 370, 557), (289, 284, 1099, 608)),  # 2280
+    "impro4_hapexc": Selection(_HAP_EXC, True, (521, 530, 627, 534, 731), (289, 947, 1099, 608)),  # 2943
+    "all4_hap": Selection(_HAP, False, (942, 813, 1000, 793, 942), (1103, 595, 1708, 1084)),  # 4490
+    "all4_hapexc": Selection(_HAP_EXC, False, (1085, 1023, 1151, 1031, 1241), (1103, 1636, 1708, 1084)),  # 5531
+    "vad_all": Selection({}, False, (1819, 1811, 2136, 2103, 2170)),  # 10 039
+}
+
+# Low or high valence and activation, as cross-corpus work maps emotions (Schuller et al. 2010). Excitement goes with
+# happiness here and calm with neutral, which that work does not have.
+MAPPED = {
+    "anger": (0, 1), "fear": (0, 1), "boredom": (0, 0), "disgust": (0, 0), "sadness": (0, 0),
+    "excitement": (1, 1), "happiness": (1, 1), "surprise": (1, 1), "calm": (1, 0), "neutral": (1, 0),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Row numbers of a task's table to train, choose (where a protocol does) and test on. Page: notebooks/01."""
+    """Row numbers of a task's table to train, choose (where a protocol does) and test on. Page: notebooks/01.
+
+    `normalise` are the rows whose statistics may scale the features: those to train on, except where it leaks.
+    """
 
     name: str
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    normalise: np.ndarray
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is trained for: selected rows, a class number for each, class names, folds. Page: notebooks/01."""
+    """What a model is trained for: selected rows, a class number for each, class names, folds. Page: notebooks/01.
+
+    `auxiliary` holds further labels of the same rows, `(rows,)` each: levels of valence, activation and dominance.
+    The name of a corpus whose levels were mapped from emotions, not rated, ends in `(mapped)`.
+    """
 
     protocol: str
     corpus: str
@@ -30,69 +78,299 @@ class Task:
     labels: np.ndarray
     classes: tuple[str, ...]
     folds: tuple[Fold, ...]
+    auxiliary: dict[str, np.ndarray] = field(default_factory=dict)
 
     def counts(self) -> pd.DataFrame:
         """Utterances per speaker (rows) and class (columns)."""
-        counts = pd.crosstab(self.table["speaker"], self.table["emotion"])
-        return counts.reindex(columns=self.classes, fill_value=0).rename_axis(columns=None)
+        counts = pd.crosstab(self.table["speaker"], self.labels).reindex(columns=range(len(self.classes)), fill_value=0)
+        return counts.set_axis(self.classes, axis=1)
+
+    def sides(self) -> pd.DataFrame:
+        """Of each fold: utterances to train, choose and test on, who is tested, and how many are on both sides."""
+        speakers, rows = self.table["speaker"], {}
+        for fold in self.folds:
+            known, tested = ({*speakers.iloc[part]} for part in (fold.train, fold.test))
+            sizes = (len(fold.train), len(fold.validation), len(fold.test))
+            rows[fold.name] = (*sizes, " ".join(sorted(tested)), len(known & tested))
+        columns = ("trained on", "chosen on", "tested on", "test speakers", "speakers on both sides")
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def select(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of a corpus table that the selection `name` of `SELECTIONS` takes.
+
+    A corpus that does not say what was improvised is taken whole. Raises InputError, with expected against found per
+    session and class, when IEMOCAP does not give its counts. Page: book/which_iemocap.
+    """
+    selection = SELECTIONS[name]
+    rated = table[[*DIMENSIONS]].notna().all(axis=1)
+    takes_part = table["emotion"].isin(selection.classes) if selection.classes else rated
+    if selection.improvised:
+        takes_part &= (table["scenario"] == "improvised") | table["scenario"].isna()
+    chosen = table[takes_part].reset_index(drop=True)
+    expected = {"in all": sum(selection.sessions)}
+    expected |= {f"Ses0{number}": count for number, count in enumerate(selection.sessions, 1)}
+    found = {"in all": len(chosen)} | chosen["session"].value_counts().to_dict()
+    if selection.classes:
+        expected |= zip(FOUR_EMOTIONS, selection.emotions, strict=True)
+        found |= chosen["emotion"].map(selection.classes).value_counts().to_dict()
+    _assert_counts(chosen, name, expected, found)
+    return chosen
+
+
+def _assert_counts(chosen: pd.DataFrame, what: str, expected: dict, found: dict) -> None:
+    """Refuse, expected against found, where a corpus that must have IEMOCAP's counts has others."""
+    wrong = {key: count for key, count in expected.items() if count != found.get(key, 0)}
+    if wrong and chosen.attrs.get("corpus") in ASSERTED:
+        counts = "; ".join(f"{key}: expected {count}, found {found.get(key, 0)}" for key, count in wrong.items())
+        remedy = "Files are missing or were changed: compare your copy with the release."
+        part = "To use a part of it on purpose, rename it first: table.attrs['corpus'] = 'part of iemocap'."
+        raise InputError(f"{what} on {chosen.attrs['corpus']}: {counts}. {remedy} {part}")
+
+
+def three_levels(ratings: np.ndarray) -> np.ndarray:
+    """Low (up to 2), middle and high (from 4) as 0, 1, 2: Zhang 2019, section 4.1. Raises as `four_bins` does."""
+    ratings = _rated(ratings)
+    return np.where(ratings <= 2, 0, np.where(ratings >= 4, 2, 1))
+
+
+def four_bins(ratings: np.ndarray) -> np.ndarray:
+    """Below 2, below 3, below 4, and the rest as 0, 1, 2, 3: Cai 2021, section 3.1.
+
+    Raises InputError for ratings that are not on IEMOCAP's scale, nominally 1 to 5 (0.5 and 5.5 occur), and for NaN.
+    Page: book/which_iemocap.
+    """
+    return np.digitize(_rated(ratings), [2, 3, 4])
+
+
+def _rated(ratings: np.ndarray) -> np.ndarray:
+    ratings = np.asarray(ratings, dtype=float)
+    if not ((ratings >= 0.5) & (ratings <= 5.5)).all():
+        low, high = np.min(ratings), np.max(ratings)
+        raise InputError(f"Ratings must be on a scale from 1 to 5; these go from {low:g} to {high:g}. Rescale them.")
+    return ratings
+
+
+def equal_parts(durations: np.ndarray, longest: float = 3.0) -> np.ndarray:
+    """Into how many equal parts of at most `longest` seconds utterances are cut: Cai 2021. Page: book/which_iemocap."""
+    return np.ceil(np.asarray(durations, dtype=float) / longest - 1e-9).astype(int)
 
 
 def li2018(table: pd.DataFrame) -> Task:
     """Leave one speaker out over improvised anger, happiness, neutral and sadness (Li 2018, section 3.1).
 
-    On IEMOCAP that is 2280 utterances and ten folds. There is no development set. A corpus that does not say what was
-    improvised is taken whole. Raises InputError when IEMOCAP does not give its count, there are fewer than two
-    speakers, or a fold would train without one of the classes. Page: notebooks/01.
+    On IEMOCAP that is 2280 utterances and ten folds. There is no development set, and the partner of the test speaker,
+    recorded in the same session, is in training. Page: notebooks/01.
     """
-    chosen = _select(table, "li2018")
-    groups = [(speaker, (speaker,)) for speaker in sorted(chosen["speaker"].unique())]
-    return _task("li2018", chosen, groups)
+    chosen = select(table, "impro4_hap")
+    return _task("li2018", chosen, _emotions(chosen), FOUR_EMOTIONS, _each(chosen["speaker"]))
+
+
+def zhang2019_inferred(table: pd.DataFrame, dimension: str = "activation") -> Task:
+    """Three levels of a dimension; trained on sessions 3 to 5, chosen on 2, tested on 1: of IEMOCAP 6409, 1811, 1819.
+
+    Zhang 2019 states other sessions, and sizes that only these have (`zhang2019_stated`). `dimension` is what is
+    scored; `auxiliary` holds all. Levels of a corpus without ratings are mapped from its emotions: low and high, of
+    valence and activation. Where there are no sessions, five groups of speakers stand for them. Page:
+    book/which_iemocap.
+    """
+    return _zhang2019("zhang2019_inferred", table, dimension, test=0, validation=1)
+
+
+def zhang2019_stated(table: pd.DataFrame, dimension: str = "activation") -> Task:
+    """As `zhang2019_inferred`, with the sessions that section 4.1 states: 1 to 3, 4, 5. Page: book/which_iemocap."""
+    return _zhang2019("zhang2019_stated", table, dimension, test=4, validation=3)
+
+
+def cai2021(table: pd.DataFrame) -> Task:
+    """Leave one session out; one of its speakers to choose on, the other to test on, both ways (Cai 2021, section 4).
+
+    The utterances are those of `li2018`, cut into equal parts of at most 3 s (`equal_parts`): on IEMOCAP 4432. Four
+    bins of valence, activation and dominance are in `auxiliary`, mapped as in `zhang2019_inferred` where there are no
+    ratings. The paper's code tests on the men only: the folds of male test speakers. Page: book/which_iemocap.
+    """
+    chosen = select(table, "impro4_hap")
+    parts = pd.Series(equal_parts(chosen["duration"])).groupby(chosen["emotion"]).sum().to_dict()
+    expected = {"in all": 4432, "anger": 585, "happiness": 525, "neutral": 2016, "sadness": 1306}
+    _assert_counts(chosen, "Segments of cai2021", expected, {"in all": sum(parts.values())} | parts)
+    levels = _levels(chosen, four_bins)
+    return _task("cai2021", chosen, _emotions(chosen), FOUR_EMOTIONS, _both_ways(chosen), levels)
+
+
+def jalal2020(table: pd.DataFrame) -> Task:
+    """Tested on session 5: of IEMOCAP 1241, against 4290 in the four others (Jalal 2020, section 4.1).
+
+    Excitement counts as happiness, scripted speech is in. The paper names no development set; it is session 4 here.
+    Where there are no sessions, five groups of speakers stand for them. Page: book/which_iemocap.
+    """
+    chosen = select(table, "all4_hapexc")
+    *_, (_, fourth), (name, fifth) = _five(chosen, "jalal2020")
+    return _task("jalal2020", chosen, _emotions(chosen), FOUR_EMOTIONS, [(name, fifth, fourth)])
+
+
+def zhao2021(table: pd.DataFrame) -> Task:
+    """As `cai2021`, whole utterances, with excitement as happiness: 2943 of IEMOCAP (Zhao 2021, section 3.1).
+
+    The paper does not say which of a session's two speakers is tested, so both are. Page: book/which_iemocap.
+    """
+    chosen = select(table, "impro4_hapexc")
+    return _task("zhao2021", chosen, _emotions(chosen), FOUR_EMOTIONS, _both_ways(chosen))
 
 
 def common_loso(table: pd.DataFrame, folds: int = 5) -> Task:
-    """The same utterances, leaving one *session* out: nobody tested has a partner in training. For every corpus.
+    """Leave one session out over the utterances of `li2018`: nobody tested has a partner in training. For every corpus.
 
     Each fold tests one session, chooses on the next one and trains on the rest. Where a corpus has no sessions, or a
     speaker is in several, the speakers, in sorted order, are dealt into `folds` groups, and a group stands for a
-    session. Raises InputError as `li2018` does, and for fewer than three sessions or groups. Page: notebooks/01.
+    session. Page: notebooks/01.
     """
-    chosen = _select(table, "common_loso")
-    nested = chosen.groupby("speaker")["session"].nunique().le(1).all()
-    if chosen["session"].notna().all() and nested:
-        by_session = chosen.groupby("session")["speaker"].unique()
-        groups = [(session, tuple(speakers)) for session, speakers in by_session.items()]
-    else:
-        parts = np.array_split(sorted(chosen["speaker"].unique()), folds)
-        groups = [("+".join(part), tuple(part)) for part in parts if len(part)]
-    return _task("common_loso", chosen, groups, with_validation=True)
+    chosen = select(table, "impro4_hap")
+    return _task("common_loso", chosen, _emotions(chosen), FOUR_EMOTIONS, _with_next(_sessions(chosen, folds)))
 
 
-def _select(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """The improvised utterances of the four emotions; of IEMOCAP, 2280."""
-    improvised = (table["scenario"] == "improvised") | table["scenario"].isna()
-    chosen = table[improvised & table["emotion"].isin(FOUR_EMOTIONS)].reset_index(drop=True)
-    if table.attrs.get("corpus") == "iemocap" and len(chosen) != 2280:
-        found = f"found {len(chosen)}: {chosen['emotion'].value_counts().to_dict()}"
-        remedy = "A label file is missing or was changed; compare your copy with the release."
-        raise InputError(f"Protocol {protocol} takes 2280 utterances of iemocap and {found}. {remedy}")
-    return chosen
+def common_speakers(table: pd.DataFrame, folds: int = 10) -> Task:
+    """As `common_loso`, with at most `folds` groups of speakers whatever the sessions. Page: book/which_iemocap."""
+    chosen = select(table, "impro4_hap")
+    folds = _with_next(_dealt(chosen["speaker"], folds))
+    return _task("common_speakers", chosen, _emotions(chosen), FOUR_EMOTIONS, folds)
 
 
-def _task(protocol: str, chosen: pd.DataFrame, groups: list[tuple[str, tuple]], with_validation: bool = False) -> Task:
-    """Test each group of speakers in turn; raise where that cannot work."""
-    corpus = chosen.attrs.get("corpus", "this corpus")
-    labels = chosen["emotion"].map(FOUR_EMOTIONS.index).to_numpy(dtype=np.int64)
-    if len(groups) < (3 if with_validation else 2):
-        raise InputError(f"Protocol {protocol} needs more speakers or sessions than {corpus} has ({len(groups)}).")
-    folds = []
-    for number, (name, speakers) in enumerate(groups):
-        is_test = chosen["speaker"].isin(speakers).to_numpy()
-        choosers = groups[(number + 1) % len(groups)][1] if with_validation else ()
-        is_validation = chosen["speaker"].isin(choosers).to_numpy()
-        train = np.flatnonzero(~is_test & ~is_validation)
-        if absent := set(range(len(FOUR_EMOTIONS))) - set(labels[train]):
-            names = ", ".join(FOUR_EMOTIONS[label] for label in sorted(absent))
-            where = f"Protocol {protocol} on {corpus}: the training part of fold {name!r} holds no {names}."
+def leaky_random_utterances(table: pd.DataFrame, folds: int = 5, seed: int = 0) -> Task:
+    """As `common_loso`, but utterances are dealt at random: every test speaker is known. Page: book/which_iemocap."""
+    chosen = select(table, "impro4_hap")
+    part = pd.Series(np.random.default_rng(seed).permutation(np.arange(len(chosen)) % folds))
+    return _task("leaky_random_utterances", chosen, _emotions(chosen), FOUR_EMOTIONS, _with_next(_each(part)))
+
+
+def leaky_best_epoch_on_test(table: pd.DataFrame, folds: int = 5) -> Task:
+    """As `common_loso`, but the epoch is chosen on the session that is tested. Page: book/which_iemocap."""
+    chosen = select(table, "impro4_hap")
+    sides = [(name, rows, rows) for name, rows in _sessions(chosen, folds)]
+    return _task("leaky_best_epoch_on_test", chosen, _emotions(chosen), FOUR_EMOTIONS, sides)
+
+
+def leaky_marker_as_speaker(table: pd.DataFrame) -> Task:
+    """As `li2018`, but the letter after the session in an id is taken for the speaker. Page: book/which_iemocap.
+
+    It says who wore the motion-capture markers; about half of the utterances are the other speaker's. For corpora in
+    IEMOCAP's layout.
+    """
+    chosen = select(table, "impro4_hap")
+    marker = chosen["utterance_id"].str.extract(r"^(Ses\d\d[FM])", expand=False)
+    if marker.isna().any():
+        raise InputError("leaky_marker_as_speaker reads IEMOCAP's utterance ids (Ses01F_…); this corpus has others.")
+    return _task("leaky_marker_as_speaker", chosen, _emotions(chosen), FOUR_EMOTIONS, _each(marker))
+
+
+def leaky_normalised_over_everything(table: pd.DataFrame, folds: int = 5) -> Task:
+    """As `common_loso`, but features are scaled by statistics that include the test. Page: book/which_iemocap."""
+    task = common_loso(table, folds)
+    everything = np.arange(len(task.table))
+    leaking = tuple(replace(fold, normalise=everything) for fold in task.folds)
+    return replace(task, protocol="leaky_normalised_over_everything", folds=leaking)
+
+
+PROTOCOLS = (
+    *(li2018, zhang2019_inferred, zhang2019_stated, cai2021, jalal2020, zhao2021, common_loso, common_speakers),
+    *(leaky_random_utterances, leaky_best_epoch_on_test, leaky_marker_as_speaker, leaky_normalised_over_everything),
+)
+
+
+def _zhang2019(protocol: str, table: pd.DataFrame, dimension: str, test: int, validation: int) -> Task:
+    is_rated = table[[*DIMENSIONS]].notna().all(axis=1).any()
+    chosen = select(table, "vad_all") if is_rated else table[table["emotion"].isin(MAPPED)].reset_index(drop=True)
+    levels = _levels(chosen, three_levels)
+    if dimension not in levels:
+        raise InputError(f"{protocol} scores one of {', '.join(levels)} on this corpus, not {dimension!r}.")
+    groups = _five(chosen, protocol)
+    sides = [(*groups[test], groups[validation][1])]
+    classes = ("low", "middle", "high") if is_rated else ("low", "high")
+    return _task(protocol, chosen, levels[dimension], classes, sides, levels)
+
+
+def _emotions(chosen: pd.DataFrame) -> np.ndarray:
+    """The class of each row, `(rows,)`: its place in FOUR_EMOTIONS."""
+    return chosen["emotion"].map(_HAP_EXC).map(FOUR_EMOTIONS.index).to_numpy(dtype=np.int64)
+
+
+def _levels(chosen: pd.DataFrame, discretise: Callable) -> dict[str, np.ndarray]:
+    """Levels of the three dimensions; mapped from emotions, of the first two, where no row has ratings."""
+    ratings = chosen[[*DIMENSIONS]]
+    if ratings.notna().any(axis=None):
+        return {name: discretise(ratings[name]) for name in DIMENSIONS}
+    pairs = np.array([MAPPED[emotion] for emotion in chosen["emotion"]], dtype=np.int64).reshape(-1, 2)
+    return dict(zip(DIMENSIONS, pairs.T, strict=False))
+
+
+# A side of a fold is a mask over the rows of a task's table, and a group is a name with such a mask.
+Group = tuple[str, np.ndarray]
+
+
+def _group(units: pd.Series, names: Sequence) -> Group:
+    """The rows of some speakers or sessions."""
+    return "+".join(map(str, names)), units.isin(names).to_numpy()
+
+
+def _each(units: pd.Series) -> list[Group]:
+    return [_group(units, [name]) for name in sorted(units.unique())]
+
+
+def _dealt(units: pd.Series, number: int) -> list[Group]:
+    """At most `number` groups of units (speakers, sessions), dealt in sorted order."""
+    return [_group(units, part) for part in np.array_split(sorted(units.unique()), number) if len(part)]
+
+
+def _has_sessions(chosen: pd.DataFrame) -> bool:
+    """Whether leaving sessions out leaves speakers out: all have one, and nobody is in two."""
+    return chosen["session"].notna().all() and chosen.groupby("speaker")["session"].nunique().le(1).all()
+
+
+def _sessions(chosen: pd.DataFrame, folds: int) -> list[Group]:
+    """All sessions, or `folds` groups of speakers where there are none."""
+    return _each(chosen["session"]) if _has_sessions(chosen) else _dealt(chosen["speaker"], folds)
+
+
+def _five(chosen: pd.DataFrame, protocol: str) -> list[Group]:
+    """The five sessions, or what stands for them: groups of sessions where there are more, else of speakers."""
+    groups = _dealt(chosen["session" if _has_sessions(chosen) else "speaker"], 5)
+    if len(groups) < 5:
+        raise InputError(f"{protocol} needs five sessions, or five speakers without sessions, and found {len(groups)}.")
+    return groups
+
+
+def _both_ways(chosen: pd.DataFrame) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Of each session, or group of speakers, one half to test and one to choose on; then the other way round."""
+    speakers, folds = chosen["speaker"], []
+    pairs = max(1, min(5, speakers.nunique() // 2))
+    for name, rows in _sessions(chosen, pairs):
+        halves = [_group(speakers, half) for half in np.array_split(sorted(speakers[rows].unique()), 2)]
+        if not halves[1][0]:
+            raise InputError(f"Of each session one speaker is tested and one chosen on, and {name} has one only.")
+        folds += _with_next(halves)
+    return folds
+
+
+def _with_next(groups: list[Group]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Each group in turn to test, the next one to choose on."""
+    return [(*group, following[1]) for group, following in zip(groups, groups[1:] + groups[:1], strict=True)]
+
+
+def _task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[tuple], auxiliary=None) -> Task:
+    """Test on a side, choose on another where there is one, train on the rest; raise where that cannot work."""
+    corpus, folds = chosen.attrs.get("corpus", "this corpus"), []
+    for name, test, *validation in sides:
+        choose = validation[0] if validation else np.zeros_like(test)
+        train = np.flatnonzero(~test & ~choose)
+        if not len(train):
+            break
+        if absent := set(range(len(classes))) - set(labels[train]):
+            names = ", ".join(classes[label] for label in sorted(absent))
+            where = f"{protocol} on {corpus}: the training part of fold {name!r} holds no {names}."
             raise InputError(f"{where} Add utterances of it, or use a corpus in which several speakers express it.")
-        folds.append(Fold(str(name), train, np.flatnonzero(is_validation), np.flatnonzero(is_test)))
-    return Task(protocol, corpus, chosen, labels, FOUR_EMOTIONS, tuple(folds))
+        folds.append(Fold(name, train, np.flatnonzero(choose), np.flatnonzero(test), normalise=train))
+    if not folds or len(folds) < len(sides):
+        who = f"{chosen['speaker'].nunique()} with {', '.join(classes)}"
+        raise InputError(f"{protocol} needs more speakers or sessions than {corpus} has: {who}.")
+    if auxiliary and "dominance" not in auxiliary:
+        corpus = f"{corpus} (mapped)"
+    return Task(protocol, corpus, chosen, labels, classes, tuple(folds), auxiliary or {})

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from serlib import corpora
-from serlib.corpora import COLUMNS, OPEN_CORPORA, check_table, load, read_audb, read_folder
+from serlib.corpora import COLUMNS, OPEN_CORPORA, check_table, load, read_audb, read_folder, read_path
 from serlib.errors import InputError
 
 TABLE = pd.DataFrame(
@@ -140,7 +140,12 @@ def test_a_table_saved_by_a_spreadsheet(corpus):
 def test_a_folder_that_is_none(tmp_path):
     """Else a typing error in a path would end in an error that does not name it."""
     with pytest.raises(InputError, match=r"tomes: no such folder\. Give"):
-        read_folder(tmp_path / "tomes")
+        read_path(tmp_path / "tomes")
+    with pytest.raises(InputError, match=r"holds neither a table\.csv nor IEMOCAP's Session1"):
+        read_path(tmp_path)
+    (tmp_path / "speech.zip").touch()
+    with pytest.raises(InputError, match=r"speech\.zip is a file.*unpack it"):
+        read_path(tmp_path / "speech.zip")
     with pytest.raises(InputError, match=r"table\.csv: not a readable.*No such file.*'Your own corpus'"):
         read_folder(tmp_path)
 
@@ -153,9 +158,9 @@ def test_a_file_that_is_no_audio(corpus):
 
 
 def test_extra_columns_follow():
-    """Else what only one corpus has, such as votes, could not be carried along."""
-    table = check_table(TABLE.assign(votes=3), "here")
-    assert list(table) == [*COLUMNS, "votes"] and table["emotion"].isna().tolist() == [False, True]
+    """Else what only one corpus has, such as a room, could not be carried along."""
+    table = check_table(TABLE.assign(room=3), "here")
+    assert list(table) == [*COLUMNS, "room"] and table["emotion"].isna().tolist() == [False, True]
 
 
 def test_a_table_without_rows():
@@ -391,16 +396,17 @@ def test_a_folder_of_yours_comes_before_a_download(corpus, monkeypatch):
 
 def test_the_default(monkeypatch, tmp_path):
     """Else somebody who set nothing would meet an error, or somebody with a licence the synthetic corpus."""
-    monkeypatch.setattr(corpora, "load_synthetic", lambda: "synthetic")
+    monkeypatch.setattr(corpora, "load_synthetic", lambda size: size)
     monkeypatch.setattr(corpora, "read_iemocap", lambda root: root)
-    assert load() == load("synthetic") == "synthetic"
+    assert load() == load("synthetic") == load("synthetic:small") == "small"
+    assert load("synthetic:full") == "full"
     monkeypatch.setenv("SERLIB_IEMOCAP", str(tmp_path))
     assert load() == load("iemocap") == str(tmp_path)
 
 
 def test_an_unknown_corpus(monkeypatch, tmp_path):
     """Else a typing error would not be answered with the names that there are."""
-    with pytest.raises(InputError, match=r"no corpus 'emodbb'\. SERLIB_CORPUS takes synthetic, iemocap, emodb"):
+    with pytest.raises(InputError, match=r"no corpus 'emodbb'\. Name one \(synthetic, synthetic:full, iemocap, emodb"):
         load("emodbb")
     monkeypatch.setenv("SERLIB_DATA", str(tmp_path))
     with pytest.raises(InputError, match=f"no corpus 'emodbb' under SERLIB_DATA={tmp_path}"):

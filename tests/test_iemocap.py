@@ -1,5 +1,6 @@
 """IEMOCAP's files, by hand as in the release, and what strangers' disks do to them."""
 
+import re
 import shutil
 import time
 
@@ -13,7 +14,8 @@ COLUMNS = "utterance_id path start end duration session speaker gender scenario 
 LABELS = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 
 [6.2901 - 8.2357]\t{dialogue}_F000\tneu\t[2.5000, 2.5000, 0.5000]
-C-E2:\tNeutral;\t()
+C-E2:\tNeutral state;\t()
+C-E4:\tExcited; Happiness;\t(a bit, [loud])
 C-F1:\tNeutral; Anger;\t(annoyed, [calm])
 A-E3:\tval 3; act 2; dom  2;\t()
 A-F1:\tval 3; act 2; dom  1;\t()
@@ -60,7 +62,7 @@ def release(tmp_path):
 def test_the_table(release):
     """Else a column of the contract would be missing, in the wrong place or of the wrong type."""
     table = read_iemocap(release)
-    assert list(table) == [*COLUMNS.split(), "valence", "activation", "dominance", "transcript"]
+    assert list(table) == [*COLUMNS.split(), "valence", "activation", "dominance", "transcript", "votes"]
     assert table.index.equals(pd.RangeIndex(12)) and table.attrs["corpus"] == "iemocap"
     row = table.set_index("utterance_id").loc["Ses01F_impro01_M003"]
     assert row["path"] == str(release / "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_M003.wav")
@@ -91,6 +93,16 @@ def test_who_speaks(release, name, session, speaker, gender, scenario):
         gender,
         scenario,
     ]
+
+
+def test_votes(release):
+    """Else an actor's own rating would count as a rater's, or a vote for two emotions as one for neither."""
+    votes = read_iemocap(release).set_index("utterance_id")["votes"]
+    assert votes["Ses01F_impro01_F000"] == "neutral; excitement, happiness"
+    assert votes["Ses01F_impro01_M003"] == "anger"
+    text = label_file(release).read_text()
+    label_file(release).write_text("C-E9:\tFear;\t()\n" + re.sub(r"^C-E.*\n", "", text, flags=re.M))
+    assert read_iemocap(release, sessions=[1])["votes"][:2].isna().all()
 
 
 def test_all_codes_have_a_name(release):
@@ -141,10 +153,10 @@ def test_sessions_on_request(release):
     [
         ("[6.2901 - 8.2357]\t", "[6.2901 - 8.", "line 3 is torn"),
         ("[2.5000, 2.5000, 0.5000]", "[2.5000, 2.", "line 3 is torn"),
-        ("[10.0100 - 11.3925]", "[10.0100 - 9.3925]", "line 9 is torn"),
-        ("Ses01F_impro01_M003", "Ses01F_impro01_X003", "line 9 is torn"),
-        ("\tang\t", "\tbor\t", "line 9: label 'bor'"),
-        ("Ses01F_impro01_M003", "Ses01F_impro01_F000", "line 9: Ses01F_impro01_F000 stands twice"),
+        ("[10.0100 - 11.3925]", "[10.0100 - 9.3925]", "line 10 is torn"),
+        ("Ses01F_impro01_M003", "Ses01F_impro01_X003", "line 10 is torn"),
+        ("\tang\t", "\tbor\t", "line 10: label 'bor'"),
+        ("Ses01F_impro01_M003", "Ses01F_impro01_F000", "line 10: Ses01F_impro01_F000 stands twice"),
         ("[", "(", "summarises no utterance"),
     ],
 )
