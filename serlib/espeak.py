@@ -6,6 +6,7 @@ state between utterances (the phase of its pitch flutter, random numbers), so `s
 """
 
 import _ctypes
+import re
 from contextlib import contextmanager
 from ctypes import CDLL, CFUNCTYPE, POINTER, Structure, c_char, c_int, c_long, c_short, c_void_p
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ class Speech:
     """What was said, and when.
 
     `samples` is float32 mono in [-1, 1], shape (samples,), at `rate` Hz. `words` and `phones` hold (start, end, label)
-    in seconds from the first sample, in order, without pauses. A word is as in the text, without punctuation; words run
-    together ("of the") are one entry. Phones are espeak's mnemonics without stress marks. Page: book/your_corpus.
+    in seconds from the first sample, in order, without pauses. A word is as in the text, without punctuation. Phones
+    are espeak's mnemonics without stress marks. Page: book/your_corpus.
     """
 
     samples: np.ndarray
@@ -73,7 +74,9 @@ def speak(text: str, voice="en-us+f1", rate=170, pitch=50, pitch_range=50, volum
         for number, value in {1: rate, 2: volume, 3: pitch, 4: pitch_range, 7: word_gap}.items():
             lib.espeak_SetParameter(number, value, 0)
         lib.espeak_SetSynthCallback(receive)
-        lib.espeak_Synth(text.encode(), len(text.encode()) + 1, 0, CHARACTERS, 0, UTF8, None, None)
+        # Spaces that do not break: else espeak takes "of the" for one word, and cuts "it is" elsewhere.
+        apart = re.sub(r"(?<=\w) (?=\w)", "\u00a0", text).encode()
+        lib.espeak_Synth(apart, len(apart) + 1, 0, CHARACTERS, 0, UTF8, None, None)
     if not places:
         raise ValueError(f"There is nothing to say in the text {text!r}.")
 

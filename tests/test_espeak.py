@@ -97,7 +97,8 @@ def test_words_are_those_of_the_text():
         "know",
         "it's",
         "one",
-        "of the",
+        "of",
+        "the",
         "well-known",
         "cafés",
     ]

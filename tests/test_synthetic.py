@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import math
 import os
 import re
 import signal
@@ -26,7 +27,7 @@ from sklearn.svm import SVC
 
 from serlib import synthetic
 from serlib.errors import InputError
-from serlib.iemocap import EMOTIONS, alignment_path, read_alignment
+from serlib.iemocap import alignment_path, read_alignment, read_iemocap
 
 FOUR = ["anger", "happiness", "neutral", "sadness"]
 LOAD = "from serlib.synthetic import load_synthetic; print(len(load_synthetic()))"
@@ -74,16 +75,28 @@ def test_every_speaker_has_every_class(table, four):
     counts = pd.crosstab(four["speaker"], four["emotion"])
     assert counts.shape == (10, 4) and counts.to_numpy().min() >= 2
     assert (counts["neutral"] >= counts.drop(columns="neutral").mean(axis=1)).all()
-    assert 110 <= len(four) <= 130 and 180 <= len(table) <= 220
+    assert len(four) == 121 and len(table) == 210
     assert set(table["emotion"]) == {*FOUR, "excitement", "frustration", "undecided"}
-    assert set(table["scenario"]) == {"improvised", "scripted"}
-    assert {"Yeah.", "Yeah. I don't know."} <= set(four["transcript"])
     assert (table["gender"] == table["speaker"].str[-1].map({"F": "female", "M": "male"})).all()
+
+
+def test_it_never_passes_for_iemocap(table, root):
+    """Else a score on synthetic speech could stand in a column that says IEMOCAP."""
+    assert table.attrs["corpus"] == read_iemocap(root).attrs["corpus"] == "synthetic"
+    assert (root / "SYNTHETIC.txt").read_text().startswith("synthetic (seed 0, ")
+
+
+def test_scripted_lines_are_the_same_in_every_session(table):
+    """Else a model could not learn the lines of a script, as it can on IEMOCAP."""
+    scripted = table[table["scenario"] == "scripted"].assign(line=lambda rows: rows["utterance_id"].str[-4:])
+    assert scripted.groupby("line")["transcript"].nunique().eq(1).all()
+    assert len(scripted) == 40 and scripted["line"].nunique() == 8
+    assert scripted.groupby("line")["emotion"].nunique().mean() < 3
 
 
 def test_durations_like_iemocap(four, table):
     """Else segments, padding and long utterances would not occur as they do in real speech."""
-    assert 3.5 < four["duration"].mean() < 4.5 and table["duration"].max() < 10
+    assert 3.3 < four["duration"].mean() < 4.5 and table["duration"].max() < 10
     assert (four["duration"] < 2).mean() > 0.1 and (four["duration"] > 5).mean() > 0.1
 
 
@@ -98,20 +111,20 @@ def test_wavs_are_what_the_labels_say(table):
 
 def test_raters_give_the_label(root, table):
     """Else labels would be invented: most raters vote for the category, and V, A and D are their means."""
-    emotion = table.set_index("utterance_id")["emotion"]
-    codes = {name.capitalize(): name for name in EMOTIONS.values()}
-    agreement = Counter()
+    rows, agreement = table.set_index("utterance_id"), Counter()
+    for row in table.itertuples():
+        votes = Counter(row.votes.split("; "))
+        winner, count = votes.most_common(1)[0]
+        assert votes.total() == 3 and row.emotion == (winner if count > 1 else "undecided")
+        agreement[count] += 1
+    assert agreement[2] > 0.1 * len(table) < agreement[3]
     for file in root.rglob("EmoEvaluation/*.txt"):
         for block in re.split(r"\n(?=\[)", file.read_text())[1:]:
-            name, means = re.search(r"\t(Ses\w+)\t\w+\t\[(.*)\]", block).groups()
-            votes = Counter(codes[vote] for vote in re.findall(r"^C-E\d:\t(\w+);\t\(\)$", block, re.M))
-            winner, count = votes.most_common(1)[0]
-            assert votes.total() == 3 and emotion[name] == (winner if count > 1 else "undecided")
+            name = re.search(r"Ses\w+", block)[0]
             ratings = re.findall(r"^A-E\d:\tval (\d); act (\d); dom  (\d);\t\(\)$", block, re.M)
             expected = np.array(ratings, float).mean(axis=0)
-            np.testing.assert_allclose([float(mean) for mean in means.split(", ")], expected, atol=1e-4)
-            agreement[count] += 1
-    assert agreement.total() == len(table) and agreement[2] > 0.1 * len(table) < agreement[3]
+            found = rows.loc[name, ["valence", "activation", "dominance"]].to_numpy(float)
+            np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_words_and_phones_tile_the_sound(table):
@@ -166,19 +179,14 @@ def test_emotion_is_not_in_the_words(four):
 
 
 def test_same_bytes_for_the_same_seed(root, tmp_path, monkeypatch):
-    """Else results could not be repeated. Sessions are made here in another order: nothing depends on it."""
-    write, calls = synthetic._write_dialogue, []
-    monkeypatch.setattr(synthetic, "_write_dialogue", lambda *call: calls.append(call))
-    again = synthetic.make_synthetic(tmp_path / "again")
-    for call in reversed(calls):
-        write(*call)
-    assert contents(again) == contents(root)
+    """Else results could not be repeated. Dialogues are made here in another order: nothing depends on it."""
+    plan = synthetic._plan
+    monkeypatch.setattr(synthetic, "_plan", lambda *of: dict(reversed(plan(*of).items())))
+    assert contents(synthetic.make_synthetic(tmp_path / "again")) == contents(root)
 
 
-def test_another_seed_gives_other_speech(root, tmp_path, monkeypatch):
+def test_another_seed_gives_other_speech(root, tmp_path):
     """Else seeds would be for show."""
-    sizes = synthetic._of["sizes"]
-    monkeypatch.setitem(sizes, "small", sizes["small"][:1])
     other = contents(synthetic.make_synthetic(tmp_path / "other", seed=1))
     assert not set(other.values()) & set(contents(root).values())
 
@@ -204,22 +212,24 @@ def test_two_processes_at_once(cache, root):
 
 
 def test_killed_half_way(cache, root):
-    """Else half a corpus would be taken for a whole one: kill -9 while wavs are being written, then load."""
+    """Else half a corpus would be taken for a whole one, or what was made would be lost: kill -9, then load."""
     process = subprocess.Popen([sys.executable, "-c", LOAD])
     deadline = time.monotonic() + 30
-    while len(list(cache.rglob("*.wav"))) < 20 and time.monotonic() < deadline:
+    while len(list(cache.rglob("EmoEvaluation/*.txt"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     (part,) = (path for path in cache.iterdir() if path.is_dir())
-    assert part.name.endswith(".part") and len(list(part.rglob("*.wav"))) < 210
+    whole = {file: file.stat().st_mtime_ns for file in part.rglob("EmoEvaluation/Ses*.txt")}
+    assert part.name.endswith(".part") and 3 <= len(whole) < 15
     assert len(synthetic.load_synthetic()) == 210
     (made,) = (path for path in cache.iterdir() if path.is_dir())
     assert contents(made) == contents(root)
+    assert all((made / file.relative_to(part)).stat().st_mtime_ns == when for file, when in whole.items())
 
 
-def test_no_room_on_disk(cache, monkeypatch):
-    """Else a full disk would give a traceback, or leave half a corpus behind."""
+def test_no_room_on_disk(cache, root, monkeypatch):
+    """Else a full disk would give a traceback, or a folder that looks like the corpus; or all would be made again."""
     write, room = Path.write_bytes, iter(range(50))
 
     def until_full(path, content):
@@ -227,16 +237,80 @@ def test_no_room_on_disk(cache, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return write(path, content)
 
-    monkeypatch.setattr(Path, "write_bytes", until_full)
-    with pytest.raises(InputError, match=rf"No room.*{re.escape(str(cache))}.*Free some space.*SERLIB_CACHE"):
-        synthetic.load_synthetic()
-    assert next(room, None) is None and not [path for path in cache.iterdir() if path.is_dir()]
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", until_full)
+        with pytest.raises(InputError, match=rf"No room.*{re.escape(str(cache))}.*Free some space.*SERLIB_CACHE"):
+            synthetic.load_synthetic()
+    assert [path.suffix for path in cache.iterdir() if path.is_dir()] == [".part"]
+    assert contents(Path(synthetic.load_synthetic()["path"][0]).parents[4]) == contents(root)
 
 
-def test_refusals(cache, tmp_path):
+def test_refusals(cache, tmp_path, root):
     """Else an unknown size would be guessed, or somebody's folder be written into."""
-    with pytest.raises(InputError, match="size 'huge'; take one of small"):
+    with pytest.raises(InputError, match="size 'huge'; take one of small, full"):
         synthetic.load_synthetic("huge")
-    (tmp_path / "mine.txt").touch()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
     with pytest.raises(InputError, match="is not empty"):
-        synthetic.make_synthetic(tmp_path)
+        synthetic.make_synthetic(tmp_path / "mine")
+    assert synthetic.make_synthetic(root) == root  # whole already
+    with pytest.raises(InputError, match="is not empty"):
+        synthetic.make_synthetic(root, seed=1)
+
+
+SCENARIOS = ("improvised", "scripted")
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """The turns of `full`: session, scenario, speaker, emotion code, seconds."""
+    rows = [
+        (name[:5], SCENARIOS["script" in name], f"{name[:5]}_{turn.letter}", turn.code, turn.seconds)
+        for name, turns in synthetic._plan("full", 0).items()
+        for turn in turns
+    ]
+    return pd.DataFrame(rows, columns=["session", "scenario", "speaker", "code", "seconds"])
+
+
+def test_full_has_the_counts_of_iemocap(plan):
+    """Else protocols that assert IEMOCAP's counts could not run on it. Counts published per session; see SPEC 0.2."""
+    codes = ["neu", "hap", "exc", "ang", "sad"]
+    sessions = [f"Ses0{number}" for number in range(1, 6)]
+    per_session = pd.crosstab(plan["session"], plan["code"]).loc[sessions, codes]
+    assert per_session.to_numpy().tolist() == [
+        [384, 135, 143, 229, 194],
+        [362, 117, 210, 137, 197],
+        [320, 135, 151, 240, 305],
+        [258, 65, 238, 327, 143],
+        [384, 143, 299, 170, 245],
+    ]
+    scenario = pd.crosstab(plan["session"], plan["scenario"])
+    assert scenario["improvised"].tolist() == [759, 788, 1044, 1060, 1133]
+    assert scenario["scripted"].tolist() == [1060, 1023, 1092, 1043, 1037]
+    speakers = plan["speaker"].value_counts().sort_index()
+    assert speakers.tolist() == [873, 946, 859, 952, 1048, 1088, 987, 1116, 1033, 1137]
+    five = plan[plan["code"].isin(codes)]["speaker"].value_counts().sort_index()
+    assert five.tolist() == [528, 557, 481, 542, 522, 629, 528, 503, 590, 651]
+    rest = plan["code"].value_counts().drop(codes).to_dict()
+    assert rest == {"xxx": 2507, "fru": 1849, "sur": 107, "fea": 40, "oth": 3, "dis": 2}
+    improvised = pd.crosstab(plan["speaker"], plan["code"][plan["scenario"] == "improvised"])
+    assert improvised[["neu", "hap", "exc", "sad", "ang"]].to_numpy().tolist() == [
+        [119, 18, 54, 43, 37],
+        [104, 15, 45, 61, 25],
+        [90, 25, 88, 63, 7],
+        [127, 29, 49, 37, 15],
+        [95, 39, 41, 108, 22],
+        [103, 21, 48, 82, 68],
+        [51, 10, 119, 41, 47],
+        [123, 21, 45, 40, 37],
+        [151, 56, 68, 73, 18],
+        [136, 50, 106, 60, 13],
+    ]
+
+
+def test_full_gives_the_segments_of_cai2021(plan):
+    """Else the 4432 segments of the paper would be another number: parts of at most 3 s, counted here one by one."""
+    improvised = plan[(plan["scenario"] == "improvised") & plan["code"].isin(["neu", "hap", "sad", "ang"])]
+    parts = improvised.assign(parts=[math.ceil(seconds / 3) for seconds in improvised["seconds"]])
+    assert parts.groupby("code")["parts"].sum().to_dict() == {"neu": 2016, "hap": 525, "sad": 1306, "ang": 585}
+    assert parts.groupby("speaker")["parts"].sum().tolist() == [397, 369, 377, 489, 472, 496, 322, 461, 503, 546]

@@ -1,0 +1,63 @@
+"""`python -m serlib corpus make` and `python -m serlib corpus check`: a corpus to try, and a look at your own."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from serlib import check, corpora, synthetic
+from serlib.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns its exit status: 0, 1 where the corpus is at fault, 130 where you stopped it.
+
+    What is wrong stands on stderr, never as a traceback. Raises SystemExit(2) for wrong usage. Page: book/your_corpus.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # no letter in a path may stop a console that lacks it
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.verb == "make" and chosen.seed is not None and (chosen.path is None or chosen.seed < 0):
+        parser.error("--seed is a number from 0 on and needs a PATH: the corpus in the cache has seed 0.")
+    try:
+        return _make(chosen.path, chosen.size, chosen.seed or 0) if chosen.verb == "make" else _check(chosen.what)
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m serlib", description="The corpora of Hearing Emotion.")
+    corpus = parser.add_subparsers(required=True, metavar="corpus").add_parser("corpus", help="make or check a corpus")
+    verbs = corpus.add_subparsers(required=True, dest="verb")
+    make = verbs.add_parser("make", help="make the synthetic corpus")
+    make.add_argument("path", nargs="?", metavar="PATH", help="a new folder; by default the cache, its place by name")
+    make.add_argument("--size", choices=("small", "full"), default="small")
+    make.add_argument("--seed", type=int, help="of the random numbers, with PATH only; 0 by default")
+    look = verbs.add_parser("check", help="say what a corpus holds, what is wrong with it, which protocols run on it")
+    what = "a folder, or a name such as emodb, synthetic:small, iemocap; by default what the environment names"
+    look.add_argument("what", nargs="?", metavar="WHAT", help=what)
+    return parser
+
+
+def _make(path: str | None, size: str, seed: int) -> int:
+    if path is None:
+        table = synthetic.load_synthetic(size)
+    else:
+        table = corpora.read_path(synthetic.make_synthetic(Path(path).expanduser(), size, seed))
+    print(f"{check.location(table)}: {len(table)} utterances")
+    return 0
+
+
+def _check(what: str | None) -> int:
+    table = corpora.load(what)
+    found = check.problems(table)
+    print(check.report(table, found))
+    return int(any(problem.level == "error" for problem in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""Whether a corpus is sound, and which protocols run on it: what `python -m serlib corpus check` prints."""
+
+import os
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+from tqdm.auto import tqdm
+
+from serlib import corpora, iemocap
+from serlib.audio import RATE, SHORTEST
+from serlib.errors import InputError
+from serlib.protocols import DIMENSIONS, MAPPED, PROTOCOLS
+
+WIDTH = 100  # columns of the report; only a path may be longer
+TOLERANCE = 0.1  # seconds by which two statements about one length may differ
+KNOWN = {*corpora.EMOTIONS.values(), *iemocap.EMOTIONS.values(), *MAPPED}
+
+# A header, segments, the total score; the group is the last frame of the last segment.
+_ALIGNMENT = re.compile(rb"[^\n]*\n(?:[ \t]*\d+[ \t]+(\d+)[ \t]+\S+[ \t]+\S[^\n]*\n)+[ \t]*Total score[^\n]*\s*")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What `count` utterances or files of a corpus have, `first` being the first of them. Page: book/your_corpus.
+
+    `level` is `error` where something would stop, or be learnt or measured wrongly, else `note`.
+    """
+
+    level: str
+    what: str
+    count: int
+    first: str
+    remedy: str
+
+
+def location(table: pd.DataFrame) -> Path:
+    """The folder of a corpus: that of its table.csv, or the deepest that holds all audio. Page: book/your_corpus."""
+    folders = [os.path.dirname(path) for path in table["path"].unique()]
+    try:
+        common = Path(os.path.commonpath(folders))
+    except ValueError:  # on several drives of Windows
+        common = Path(folders[0])
+    return next((folder for folder in (common, *common.parents) if (folder / "table.csv").is_file()), common)
+
+
+def headers(paths: pd.Series) -> pd.DataFrame:
+    """What the headers of audio files say: columns rate (Hz), channels, seconds; a row per path, in their order.
+
+    NaN where a file cannot be read. Page: book/your_corpus.
+    """
+    rows = {}
+    for path in tqdm(paths.unique(), desc="audio files", leave=False, delay=2):
+        try:
+            info = soundfile.info(path)
+            rows[path] = (info.samplerate, info.channels, info.duration)
+        except (soundfile.LibsndfileError, TypeError):
+            rows[path] = (np.nan, np.nan, np.nan)
+    return pd.DataFrame([rows[path] for path in paths], index=paths.index, columns=["rate", "channels", "seconds"])
+
+
+def problems(table: pd.DataFrame) -> list[Problem]:
+    """What is wrong or odd in a corpus table, its audio files and, in IEMOCAP's layout, its alignments; errors first.
+
+    Of the audio only headers are read, so silence is not found: `audio.read_audio` refuses it. Reads, of a corpus of
+    IEMOCAP's size, 30 000 small files. Page: book/your_corpus.
+    """
+    heads = headers(table["path"])
+    found = [*_audio(table, heads), *_labels(table)]
+    if all(Path(path).parts[-4:-2] == ("sentences", "wav") for path in table["path"]):
+        found += [*_unlabelled(table), *_alignments(table, heads["seconds"])]
+    found = [(level, what, list(files), remedy) for level, what, files, remedy in found]
+    found = [Problem(level, what, len(files), str(files[0]), remedy) for level, what, files, remedy in found if files]
+    return sorted(found, key=lambda problem: problem.level)
+
+
+# Yields level, what, the files that have it, what to do.
+Findings = Iterator[tuple[str, str, Iterable, str]]
+
+
+def _audio(table: pd.DataFrame, heads: pd.DataFrame) -> Findings:
+    files, seconds = table["path"], heads["seconds"]
+    length = np.minimum(table["end"].fillna(seconds), seconds) - table["start"].fillna(0)
+    short = length < SHORTEST / RATE - 1e-9
+    beyond = ~short & (table["end"] > seconds + TOLERANCE)
+    lies = ~short & ~beyond & ((table["duration"] - length).abs() > TOLERANCE)
+    yield "error", "audio cannot be read", files[seconds.isna()], "Convert it to WAV or FLAC, or remove the row."
+    yield "error", "empty, or shorter than a frame (60 ms)", files[short], "Remove the row, or correct start and end."
+    yield "error", "end lies beyond the end of the file", files[beyond], "Correct end; times are seconds."
+    remedy = "Copy the audio again if it was cut off; else correct the duration, in seconds, or leave it out."
+    yield "error", f"duration is not the audio's, by more than {TOLERANCE:g} s", files[lies], remedy
+    for rate in sorted(heads["rate"].dropna().unique()):
+        if rate != RATE:
+            yield "note", f"at {rate:g} Hz", files[heads["rate"] == rate], f"Will be resampled to {RATE} Hz."
+    yield "note", "more than one channel", files[heads["channels"] > 1], "The channels will be averaged."
+
+
+def _labels(table: pd.DataFrame) -> Findings:
+    files, emotion, ratings = table["path"], table["emotion"], table[[*DIMENSIONS]]
+    rated, spoken = ratings.notna().any(axis=1), table["transcript"].notna()
+    unknown = emotion.notna() & ~emotion.isin(KNOWN)
+    alone = table.groupby("speaker")["speaker"].transform("size") == 1
+    remedy = "A classifier needs two. Look at the column emotion."
+    few = files if emotion.nunique() < 2 else ()
+    yield "note" if rated.any() else "error", "fewer than two emotions in the corpus", few, remedy
+    remedy = "To test on somebody who was not trained on takes two, and the chapters three."
+    yield "error", "only one speaker in the corpus", files if table["speaker"].nunique() < 2 else (), remedy
+    wrong = ((ratings < 0.5) | (ratings > 5.5)).any(axis=1)
+    yield "error", "ratings outside of 0.5 to 5.5", files[wrong], "Rescale them to 1 to 5."
+    names = ", ".join(emotion[unknown].value_counts().index)
+    remedy = "They are kept as they are, and no protocol has a class for them. Rename those that are a known emotion."
+    yield "note", f"emotions that this book has no name for: {names}", files[unknown], remedy
+    yield "note", "without an emotion", files[emotion.isna()], "They take part only where ratings are learnt."
+    yield "note", "the only utterance of its speaker", files[alone], "Is the speaker's name misspelt?"
+    remedy = "Complete the column, or leave it so: what is absent stays absent."
+    yield "note", "without a transcript, which others have", files[~spoken & spoken.any()], remedy
+
+
+def _unlabelled(table: pd.DataFrame) -> Findings:
+    folders = {Path(path).parents[1] for path in table["path"]}
+    there = {str(wav) for folder in folders for wav in folder.glob("*/Ses*.wav")}
+    remedy = "A label file is missing or cut off. Copy dialog/EmoEvaluation again from the release."
+    yield "error", "wavs without a label", sorted(there - {*table["path"]}), remedy
+
+
+def _alignments(table: pd.DataFrame, seconds: pd.Series) -> Findings:
+    again = "Copy it again from the release."
+    for kind in ("wdseg", "phseg"):
+        files = pd.Series([iemocap.alignment_path(path, kind) for path in table["path"]], index=table.index)
+        ends = pd.Series([_end(file) for file in tqdm(files, desc=f".{kind}", leave=False, delay=2)], index=table.index)
+        missing = ends.isna() & ~files.map(Path.is_file)
+        yield "note", f"missing .{kind} alignments", files[missing], "The release lacks one .wdseg; copy any other."
+        yield "error", f"torn .{kind} alignments", files[ends.isna() & ~missing], again
+        long = files[ends > seconds + TOLERANCE]
+        yield "error", f".{kind} alignments longer than their audio, by more than {TOLERANCE:g} s", long, again
+
+
+def _end(alignment: Path) -> float:
+    """Where the last segment ends, in seconds; NaN where a file is missing or torn."""
+    try:  # a whole file in one match: read_alignment takes fifty times as long
+        whole = _ALIGNMENT.fullmatch(alignment.read_bytes())
+        return (int(whole[1]) + 1) / 100 if whole else iemocap.read_alignment(alignment)["end"].iloc[-1]
+    except (FileNotFoundError, InputError):
+        return np.nan
+
+
+def report(table: pd.DataFrame, found: list[Problem]) -> str:
+    """A corpus table, the `problems` found in it, and which protocols run on it, as text. Page: book/your_corpus."""
+    where = location(table)
+    lines = [str(table.attrs.get("corpus", "corpus")), str(where), "", *_summary(table), "", "problems"]
+    for problem in found:
+        first = Path(problem.first)
+        name = first.relative_to(where) if first.is_relative_to(where) else first
+        lines += [_line("  ", f"{problem.level:5}{problem.count:7}", problem.what)]
+        lines += [f"{'':16}first: {name}", _line(f"{'':16}", "", problem.remedy)]
+    lines += [] if found else ["  none found"]
+    for title, leaky in (("protocols", False), ("for demonstration only: they leak what is tested", True)):
+        chosen = [protocol for protocol in PROTOCOLS if protocol.__name__.startswith("leaky_") == leaky]
+        lines += ["", title, *(_line(f"  {protocol.__name__:34}", *_runs(protocol, table)) for protocol in chosen)]
+    return "\n".join(lines)
+
+
+def _line(head: str, state: str, text: str) -> str:
+    """A line that goes on below its text where it is wider than the report."""
+    head += f"{state}  " if state else ""
+    wrapped = textwrap.wrap(text, WIDTH - len(head), break_long_words=False, break_on_hyphens=False)
+    return head + f"\n{' ' * len(head)}".join(wrapped).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _summary(table: pd.DataFrame) -> list[str]:
+    """One line per fact that the corpus knows."""
+    seconds = table["duration"]
+    people = table.drop_duplicates("speaker")["gender"].value_counts().rename({"female": "women", "male": "men"})
+    span = f"shortest {seconds.min():.2f} s, longest {seconds.max():.2f} s"
+    facts = {
+        "utterances": f"{len(table)}",
+        "speakers": f"{table['speaker'].nunique()}" + (f" ({_counted(people)})" if len(people) else ""),
+        "sessions": f"{table['session'].nunique() or 'not known'}",
+        "scenario": _counted(table["scenario"].value_counts()) or "not known",
+        "length": f"{seconds.sum() / 3600:.2f} h; mean {seconds.mean():.2f} s, median {seconds.median():.2f} s, {span}",
+        "emotions": _counted(table["emotion"].fillna("without one").value_counts()),
+        "ratings": _counted(table[[*DIMENSIONS]].count().loc[lambda counts: counts > 0]) or "none",
+        "transcripts": f"{table['transcript'].count() or 'none'}",
+        "votes": f"{table['votes'].count() or 'none'}",
+    }
+    return [_line(f"{name:14}", "", fact) for name, fact in facts.items()]
+
+
+def _counted(counts: pd.Series) -> str:
+    return ", ".join(f"{count} {name}".replace(" ", "\N{NO-BREAK SPACE}") for name, count in counts.items())
+
+
+def _runs(protocol: Callable, table: pd.DataFrame) -> tuple[str, str]:
+    """`ok` and what a protocol takes of a corpus, or `no` and why."""
+    try:
+        task = protocol(table)
+    except InputError as error:
+        return "no", str(error).partition(". ")[0].rstrip(".")
+    mapped = ", levels mapped from emotions" if task.corpus.endswith("(mapped)") else ""
+    return "ok", f"{len(task.table)} utterances, {len(task.folds)} fold{'s' * (len(task.folds) > 1)}{mapped}"
