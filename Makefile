@@ -29,11 +29,11 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench reference look address lock clean corpus
+.PHONY: help setup book test lint export run bench reference protocols look address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/.ready ## make .venv, with exactly the versions of requirements.txt
 	@mkdir -p .cache/ipython
@@ -56,13 +56,15 @@ $(VENV)/.ready: $(VENV)/.locked pyproject.toml
 	@touch $@
 
 corpus: setup
-	@$(AS_COMMITTED) $(BIN)/python -c 'from serlib import corpora; t = corpora.load("synthetic"); \
-	  print(f"The synthetic corpus has {len(t)} utterances.")'
+	@$(AS_COMMITTED) $(BIN)/python -m serlib corpus make
+
+full: setup
+	@$(AS_COMMITTED) $(BIN)/python -m serlib corpus make --size full
 
 book: corpus ## execute every notebook and build the book
 	$(BIN)/python book/build.py
 
-test: lint corpus ## every check: style, unit tests, the notebooks' outputs, the built book
+test: lint corpus full ## every check: style, unit tests, the notebooks' outputs, the built book
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook to check." >&2; exit 1; }
 	$(AS_COMMITTED) $(BIN)/python book/build.py --committed
 	$(AS_COMMITTED) BUILT_BOOK=_build/committed/html OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile tests
@@ -83,6 +85,9 @@ bench: setup ## how fast training is, against a plain loop
 
 reference: setup ## make the reference records again (hours; SERLIB_DATA names the folder of EmoDB and RAVDESS)
 	$(BIN)/python book/reference_runs.py $(PARTS)
+
+protocols: setup ## make the records of the pages on protocols again (half an hour; SERLIB_DATA as above)
+	$(BIN)/python book/protocol_runs.py
 
 look: setup ## open every page of the built book in Chromium and take its picture
 	@[ -x .cache/look/bin/python ] && .cache/look/bin/python -c 'import playwright' 2>/dev/null || { \

@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--seed is a number from 0 on and needs a PATH: the corpus in the cache has seed 0.")
     try:
         return _make(chosen.path, chosen.size, chosen.seed or 0) if chosen.verb == "make" else _check(chosen.what)
+    except BrokenPipeError:  # `| head` has read enough
+        return 1
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -34,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     corpus = parser.add_subparsers(required=True, metavar="corpus").add_parser("corpus", help="make or check a corpus")
     verbs = corpus.add_subparsers(required=True, dest="verb")
     make = verbs.add_parser("make", help="make the synthetic corpus")
-    make.add_argument("path", nargs="?", metavar="PATH", help="a new folder; by default the cache, its place by name")
+    make.add_argument(
+        "path", nargs="?", metavar="PATH", help="a new folder; by default the corpus is made in the cache"
+    )
     make.add_argument("--size", choices=("small", "full"), default="small")
     make.add_argument("--seed", type=int, help="of the random numbers, with PATH only; 0 by default")
     look = verbs.add_parser("check", help="say what a corpus holds, what is wrong with it, which protocols run on it")
@@ -47,7 +51,7 @@ def _make(path: str | None, size: str, seed: int) -> int:
     if path is None:
         table = synthetic.load_synthetic(size)
     else:
-        table = corpora.read_path(synthetic.make_synthetic(Path(path).expanduser(), size, seed))
+        table = corpora.read_path(synthetic.make_synthetic(Path(path).expanduser().resolve(), size, seed))
     print(f"{check.location(table)}: {len(table)} utterances")
     return 0
 

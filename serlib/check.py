@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from serlib import corpora, iemocap
 from serlib.audio import RATE, SHORTEST
 from serlib.errors import InputError
-from serlib.protocols import DIMENSIONS, MAPPED, PROTOCOLS
+from serlib.protocols import DIMENSIONS, MAPPED, PROTOCOLS, SELECTIONS, select
 
 WIDTH = 100  # columns of the report; only a path may be longer
 TOLERANCE = 0.1  # seconds by which two statements about one length may differ
@@ -27,9 +27,10 @@ _ALIGNMENT = re.compile(rb"[^\n]*\n(?:[ \t]*\d+[ \t]+(\d+)[ \t]+\S+[ \t]+\S[^\n]
 
 @dataclass(frozen=True)
 class Problem:
-    """What `count` utterances or files of a corpus have, `first` being the first of them. Page: book/your_corpus.
+    """What `count` utterances or files of a corpus have, `first` being the first of them.
 
     `level` is `error` where something would stop, or be learnt or measured wrongly, else `note`.
+    Page: book/your_corpus.
     """
 
     level: str
@@ -71,7 +72,7 @@ def problems(table: pd.DataFrame) -> list[Problem]:
     IEMOCAP's size, 30 000 small files. Page: book/your_corpus.
     """
     heads = headers(table["path"])
-    found = [*_audio(table, heads), *_labels(table)]
+    found = [*_audio(table, heads), *_labels(table), *_counts(table)]
     if all(Path(path).parts[-4:-2] == ("sentences", "wav") for path in table["path"]):
         found += [*_unlabelled(table), *_alignments(table, heads["seconds"])]
     found = [(level, what, list(files), remedy) for level, what, files, remedy in found]
@@ -94,6 +95,8 @@ def _audio(table: pd.DataFrame, heads: pd.DataFrame) -> Findings:
     yield "error", "end lies beyond the end of the file", files[beyond], "Correct end; times are seconds."
     remedy = "Copy the audio again if it was cut off; else correct the duration, in seconds, or leave it out."
     yield "error", f"duration is not the audio's, by more than {TOLERANCE:g} s", files[lies], remedy
+    unknown = table["duration"].isna()
+    yield "error", "duration is not known", files[unknown], "Where a row has a start, give its end or its duration too."
     for rate in sorted(heads["rate"].dropna().unique()):
         if rate != RATE:
             yield "note", f"at {rate:g} Hz", files[heads["rate"] == rate], f"Will be resampled to {RATE} Hz."
@@ -119,6 +122,17 @@ def _labels(table: pd.DataFrame) -> Findings:
     yield "note", "the only utterance of its speaker", files[alone], "Is the speaker's name misspelt?"
     remedy = "Complete the column, or leave it so: what is absent stays absent."
     yield "note", "without a transcript, which others have", files[~spoken & spoken.any()], remedy
+
+
+def _counts(table: pd.DataFrame) -> Findings:
+    """Where a corpus must have IEMOCAP's counts, the first selection that does not find them."""
+    for name in SELECTIONS:
+        try:
+            select(table, name)
+        except InputError as error:
+            what, remedy = str(error).partition(". ")[::2]
+            yield "error", what, table["path"], remedy
+            return
 
 
 def _unlabelled(table: pd.DataFrame) -> Findings:
@@ -196,10 +210,10 @@ def _counted(counts: pd.Series) -> str:
 
 
 def _runs(protocol: Callable, table: pd.DataFrame) -> tuple[str, str]:
-    """`ok` and what a protocol takes of a corpus, or `no` and why."""
+    """`ok` and what a protocol takes of a corpus, or `no` and the first clause of why."""
     try:
         task = protocol(table)
     except InputError as error:
-        return "no", str(error).partition(". ")[0].rstrip(".")
+        return "no", re.split(r"[.;](?: |$)", str(error))[0].removeprefix(f"{protocol.__name__} ")
     mapped = ", levels mapped from emotions" if task.corpus.endswith("(mapped)") else ""
     return "ok", f"{len(task.table)} utterances, {len(task.folds)} fold{'s' * (len(task.folds) > 1)}{mapped}"

@@ -4,6 +4,7 @@ import os
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from serlib import audio
@@ -50,9 +51,9 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
 
 
 def read_path(path: str | Path) -> pd.DataFrame:
-    """The corpus in a folder: one with a `table.csv`, or an IEMOCAP release. Page: book/your_corpus.
+    """The corpus in a folder: one with a `table.csv`, or an IEMOCAP release.
 
-    Raises InputError when it is neither, and as `read_folder` and `read_iemocap` do.
+    Raises InputError when it is neither, and as `read_folder` and `read_iemocap` do. Page: book/your_corpus.
     """
     path = Path(path).expanduser()
     if path.is_file():
@@ -89,9 +90,10 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
     table = check_table(table[[column for column in table if column in COLUMNS]], source)
     if missing := [path for path in table["path"] if not Path(path).is_file()]:
         raise InputError(f"{source}: {len(missing)} of its files are not there, {missing[0]} the first.")
-    whole = table[["duration", "start", "end"]].isna().all(axis=1)
-    table.loc[whole, "duration"] = [audio.duration(path) for path in table.loc[whole, "path"]]
     table["duration"] = table["duration"].fillna(table["end"] - table["start"].fillna(0))
+    rest = table["duration"].isna()  # without an end: to the end of the file
+    lengths = np.array([audio.duration(path) for path in table.loc[rest, "path"]], dtype=float)
+    table.loc[rest, "duration"] = lengths - table.loc[rest, "start"].fillna(0)
     table.attrs["corpus"] = folder.name
     return table
 

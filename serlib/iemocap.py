@@ -36,8 +36,8 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     of whom the second chose twice. An utterance without a transcript has NA.
 
     Raises InputError, naming file and line, for a folder that is not a release, a session in `sessions` that is not
-    there, a torn line, an unknown label, an id that stands twice, and missing wavs. Source: Busso et al. (2008). Page:
-    book/iemocap.
+    there, a torn line, an unknown label, an id that stands twice, and missing wavs. Source: Busso et al. (2008).
+    Page: book/iemocap.
     """
     root = Path(root).expanduser().resolve()
     root = inner if (inner := root / "IEMOCAP_full_release").is_dir() else root

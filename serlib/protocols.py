@@ -20,10 +20,11 @@ ASSERTED = ("iemocap", "synthetic:full")  # corpora on which the counts below mu
 
 @dataclass(frozen=True)
 class Selection:
-    """Which utterances of a corpus take part. Page: book/which_iemocap.
+    """Which utterances of a corpus take part.
 
     `classes` gives for each emotion its class; without any, every utterance with ratings takes part. `sessions` and
     `emotions` are what IEMOCAP gives: utterances of its five sessions, and of the four classes.
+    Page: book/which_iemocap.
     """
 
     classes: dict[str, str]
@@ -52,9 +53,10 @@ MAPPED = {
 
 @dataclass(frozen=True)
 class Fold:
-    """Row numbers of a task's table to train, choose (where a protocol does) and test on. Page: notebooks/01.
+    """Row numbers of a task's table to train, choose (where a protocol does) and test on.
 
     `normalise` are the rows whose statistics may scale the features: those to train on, except where it leaks.
+    Page: notebooks/01.
     """
 
     name: str
@@ -66,10 +68,10 @@ class Fold:
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is trained for: selected rows, a class number for each, class names, folds. Page: notebooks/01.
+    """What a model is trained for: selected rows, a class number for each, class names, folds.
 
     `auxiliary` holds further labels of the same rows, `(rows,)` each: levels of valence, activation and dominance.
-    The name of a corpus whose levels were mapped from emotions, not rated, ends in `(mapped)`.
+    The name of a corpus whose levels were mapped from emotions, not rated, ends in `(mapped)`. Page: notebooks/01.
     """
 
     protocol: str
@@ -129,7 +131,10 @@ def _assert_counts(chosen: pd.DataFrame, what: str, expected: dict, found: dict)
 
 
 def three_levels(ratings: np.ndarray) -> np.ndarray:
-    """Low (up to 2), middle and high (from 4) as 0, 1, 2: Zhang 2019, section 4.1. Raises as `four_bins` does."""
+    """Low (up to 2), middle and high (from 4) as 0, 1, 2: Zhang 2019, section 4.1.
+
+    Raises InputError as `four_bins` does. Page: book/which_iemocap.
+    """
     ratings = _rated(ratings)
     return np.where(ratings <= 2, 0, np.where(ratings >= 4, 2, 1))
 
@@ -145,6 +150,10 @@ def four_bins(ratings: np.ndarray) -> np.ndarray:
 
 def _rated(ratings: np.ndarray) -> np.ndarray:
     ratings = np.asarray(ratings, dtype=float)
+    if missing := np.isnan(ratings).sum():
+        raise InputError(
+            f"{missing} of {len(ratings)} utterances have no rating on the scale from 1 to 5. Leave them out."
+        )
     if not ((ratings >= 0.5) & (ratings <= 5.5)).all():
         low, high = np.min(ratings), np.max(ratings)
         raise InputError(f"Ratings must be on a scale from 1 to 5; these go from {low:g} to {high:g}. Rescale them.")
@@ -152,8 +161,14 @@ def _rated(ratings: np.ndarray) -> np.ndarray:
 
 
 def equal_parts(durations: np.ndarray, longest: float = 3.0) -> np.ndarray:
-    """Into how many equal parts of at most `longest` seconds utterances are cut: Cai 2021. Page: book/which_iemocap."""
-    return np.ceil(np.asarray(durations, dtype=float) / longest - 1e-9).astype(int)
+    """Into how many equal parts of at most `longest` seconds utterances are cut: Cai 2021.
+
+    Raises InputError where a duration is missing. Page: book/which_iemocap.
+    """
+    durations = np.asarray(durations, dtype=float)
+    if np.isnan(durations).any():
+        raise InputError(f"{np.isnan(durations).sum()} utterances have no duration. Give it, in seconds.")
+    return np.ceil(durations / longest - 1e-9).astype(int)
 
 
 def li2018(table: pd.DataFrame) -> Task:
@@ -171,8 +186,8 @@ def zhang2019_inferred(table: pd.DataFrame, dimension: str = "activation") -> Ta
 
     Zhang 2019 states other sessions, and sizes that only these have (`zhang2019_stated`). `dimension` is what is
     scored; `auxiliary` holds all. Levels of a corpus without ratings are mapped from its emotions: low and high, of
-    valence and activation. Where there are no sessions, five groups of speakers stand for them. Page:
-    book/which_iemocap.
+    valence and activation. Where there are no sessions, five groups of speakers stand for them.
+    Page: book/which_iemocap.
     """
     return _zhang2019("zhang2019_inferred", table, dimension, test=0, validation=1)
 
@@ -231,14 +246,14 @@ def common_loso(table: pd.DataFrame, folds: int = 5) -> Task:
 def common_speakers(table: pd.DataFrame, folds: int = 10) -> Task:
     """As `common_loso`, with at most `folds` groups of speakers whatever the sessions. Page: book/which_iemocap."""
     chosen = select(table, "impro4_hap")
-    folds = _with_next(_dealt(chosen["speaker"], folds))
-    return _task("common_speakers", chosen, _emotions(chosen), FOUR_EMOTIONS, folds)
+    sides = _with_next(_dealt(chosen["speaker"], folds))
+    return _task("common_speakers", chosen, _emotions(chosen), FOUR_EMOTIONS, sides)
 
 
 def leaky_random_utterances(table: pd.DataFrame, folds: int = 5, seed: int = 0) -> Task:
     """As `common_loso`, but utterances are dealt at random: every test speaker is known. Page: book/which_iemocap."""
     chosen = select(table, "impro4_hap")
-    part = pd.Series(np.random.default_rng(seed).permutation(np.arange(len(chosen)) % folds))
+    part = pd.Series(np.random.default_rng(seed).permutation(np.arange(len(chosen)) % max(1, folds)))
     return _task("leaky_random_utterances", chosen, _emotions(chosen), FOUR_EMOTIONS, _with_next(_each(part)))
 
 
@@ -250,24 +265,25 @@ def leaky_best_epoch_on_test(table: pd.DataFrame, folds: int = 5) -> Task:
 
 
 def leaky_marker_as_speaker(table: pd.DataFrame) -> Task:
-    """As `li2018`, but the letter after the session in an id is taken for the speaker. Page: book/which_iemocap.
+    """As `li2018`, but the letter after the session in an id is taken for the speaker.
 
     It says who wore the motion-capture markers; about half of the utterances are the other speaker's. For corpora in
-    IEMOCAP's layout.
+    IEMOCAP's layout. Page: book/which_iemocap.
     """
     chosen = select(table, "impro4_hap")
     marker = chosen["utterance_id"].str.extract(r"^(Ses\d\d[FM])", expand=False)
     if marker.isna().any():
-        raise InputError("leaky_marker_as_speaker reads IEMOCAP's utterance ids (Ses01F_…); this corpus has others.")
+        raise InputError("leaky_marker_as_speaker reads IEMOCAP's utterance ids (Ses01F_...), and these are others.")
     return _task("leaky_marker_as_speaker", chosen, _emotions(chosen), FOUR_EMOTIONS, _each(marker))
 
 
 def leaky_normalised_over_everything(table: pd.DataFrame, folds: int = 5) -> Task:
     """As `common_loso`, but features are scaled by statistics that include the test. Page: book/which_iemocap."""
-    task = common_loso(table, folds)
-    everything = np.arange(len(task.table))
-    leaking = tuple(replace(fold, normalise=everything) for fold in task.folds)
-    return replace(task, protocol="leaky_normalised_over_everything", folds=leaking)
+    chosen = select(table, "impro4_hap")
+    sides = _with_next(_sessions(chosen, folds))
+    task = _task("leaky_normalised_over_everything", chosen, _emotions(chosen), FOUR_EMOTIONS, sides)
+    everything = np.arange(len(chosen))
+    return replace(task, folds=tuple(replace(fold, normalise=everything) for fold in task.folds))
 
 
 PROTOCOLS = (
@@ -277,7 +293,7 @@ PROTOCOLS = (
 
 
 def _zhang2019(protocol: str, table: pd.DataFrame, dimension: str, test: int, validation: int) -> Task:
-    is_rated = table[[*DIMENSIONS]].notna().all(axis=1).any()
+    is_rated = table.attrs.get("corpus") in ASSERTED or table[[*DIMENSIONS]].notna().all(axis=1).any()
     chosen = select(table, "vad_all") if is_rated else table[table["emotion"].isin(MAPPED)].reset_index(drop=True)
     levels = _levels(chosen, three_levels)
     if dimension not in levels:
@@ -296,7 +312,9 @@ def _emotions(chosen: pd.DataFrame) -> np.ndarray:
 def _levels(chosen: pd.DataFrame, discretise: Callable) -> dict[str, np.ndarray]:
     """Levels of the three dimensions; mapped from emotions, of the first two, where no row has ratings."""
     ratings = chosen[[*DIMENSIONS]]
-    if ratings.notna().any(axis=None):
+    if ratings.notna().any(axis=None) or chosen.attrs.get("corpus") in ASSERTED:
+        if missing := {name: count for name, count in ratings.isna().sum().items() if count}:
+            raise InputError(f"Ratings are missing, of {len(chosen)} utterances: {missing}. Give all three, or none.")
         return {name: discretise(ratings[name]) for name in DIMENSIONS}
     pairs = np.array([MAPPED[emotion] for emotion in chosen["emotion"]], dtype=np.int64).reshape(-1, 2)
     return dict(zip(DIMENSIONS, pairs.T, strict=False))
@@ -317,7 +335,7 @@ def _each(units: pd.Series) -> list[Group]:
 
 def _dealt(units: pd.Series, number: int) -> list[Group]:
     """At most `number` groups of units (speakers, sessions), dealt in sorted order."""
-    return [_group(units, part) for part in np.array_split(sorted(units.unique()), number) if len(part)]
+    return [_group(units, part) for part in np.array_split(sorted(units.unique()), max(1, number)) if len(part)]
 
 
 def _has_sessions(chosen: pd.DataFrame) -> bool:
@@ -341,8 +359,7 @@ def _five(chosen: pd.DataFrame, protocol: str) -> list[Group]:
 def _both_ways(chosen: pd.DataFrame) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Of each session, or group of speakers, one half to test and one to choose on; then the other way round."""
     speakers, folds = chosen["speaker"], []
-    pairs = max(1, min(5, speakers.nunique() // 2))
-    for name, rows in _sessions(chosen, pairs):
+    for name, rows in _sessions(chosen, min(5, speakers.nunique() // 2)):
         halves = [_group(speakers, half) for half in np.array_split(sorted(speakers[rows].unique()), 2)]
         if not halves[1][0]:
             raise InputError(f"Of each session one speaker is tested and one chosen on, and {name} has one only.")
@@ -368,9 +385,11 @@ def _task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[tupl
             where = f"{protocol} on {corpus}: the training part of fold {name!r} holds no {names}."
             raise InputError(f"{where} Add utterances of it, or use a corpus in which several speakers express it.")
         folds.append(Fold(name, train, np.flatnonzero(choose), np.flatnonzero(test), normalise=train))
-    if not folds or len(folds) < len(sides):
-        who = f"{chosen['speaker'].nunique()} with {', '.join(classes)}"
-        raise InputError(f"{protocol} needs more speakers or sessions than {corpus} has: {who}.")
+    if chosen.empty:
+        raise InputError(f"{protocol} finds nothing to take in {corpus}: no utterance of {', '.join(classes)}.")
+    if len(folds) < len(sides):
+        has = f"{chosen['speaker'].nunique()} speakers, to be tested in {len(sides)} group(s)"
+        raise InputError(f"{protocol} needs more speakers or sessions than {corpus} has: {has}.")
     if auxiliary and "dominance" not in auxiliary:
         corpus = f"{corpus} (mapped)"
     return Task(protocol, corpus, chosen, labels, classes, tuple(folds), auxiliary or {})

@@ -155,8 +155,8 @@ def cross_validate(
     record = Record(*about, environment(), date, folds=[])
     ids, tests = task.table["utterance_id"].tolist(), [fold.test.tolist() for fold in task.folds]
     key = digest(model, settings, seed, code, ids, task.labels.tolist(), tests)[:8]
-    name = re.sub(r"[^\w.]+", "-", model)
-    stem = folder and Path(folder) / f"{name}_{task.corpus}_{task.protocol}_{key}"
+    name, corpus = (re.sub(r"[^\w.]+", "-", part).strip("-") for part in (model, task.corpus))
+    stem = folder and Path(folder) / f"{name}_{corpus}_{task.protocol}_{key}"
     path = folder and Path(f"{stem}.json")
     if path and path.exists():
         record = read_record(path)

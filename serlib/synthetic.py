@@ -67,7 +67,7 @@ def make_synthetic(root: str | Path, size: str = "small", seed: int = 0) -> Path
     it is whole; what a killed call has made lies beside it, and the next call goes on there. Raises InputError for an
     unknown size, a folder that holds something else, and a full disk. Page: book/your_corpus.
     """
-    root = Path(root)
+    root = Path(root).expanduser().resolve()
     if size not in _of["sizes"]:
         raise InputError(f"There is no synthetic corpus of size {size!r}; take one of {', '.join(_of['sizes'])}.")
     name = "synthetic" if size == "small" else f"synthetic:{size}"

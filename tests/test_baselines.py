@@ -3,10 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from serlib import baselines
-from serlib.baselines import functionals_svm
+from serlib.baselines import functionals_svm, words_bayes
 from serlib.corpora import read_folder
 from serlib.errors import InputError
 from serlib.protocols import li2018
@@ -56,6 +57,32 @@ def test_features_of_the_tested_speaker_are_not_used(task, features):
     honest = predicted(functionals_svm(task, folds=1))[0]
     features[task.folds[0].test[1:]] *= 1000
     assert predicted(functionals_svm(task, folds=1))[0][0] == honest[0]
+
+
+def test_scaling_over_everything_looks_at_the_test_set(task, features):
+    """Else the protocol that shows this leak would leak nothing: one loud test utterance changes all other answers."""
+    fold = task.folds[0]
+    leaky = dataclasses.replace(task, folds=(dataclasses.replace(fold, normalise=np.arange(len(task.table))),))
+    before = predicted(functionals_svm(leaky))[0][:-1]
+    honest = predicted(functionals_svm(task, folds=1))[0][:-1]
+    features[fold.test[-1]] = 1e6
+    assert len(set(before)) > 1 == len(set(predicted(functionals_svm(leaky))[0][:-1]))
+    assert predicted(functionals_svm(task, folds=1))[0][:-1] == honest
+
+
+def test_words_are_read_and_only_those_of_training(task):
+    """Else what words give away would be measured on words that were learnt from the test."""
+    said = np.array(["no never", "oh great", "well so", "ah alas"])[task.labels]
+    table = task.table.assign(transcript=pd.array(said, dtype="string"))
+    known = dataclasses.replace(task, table=table)
+    record = words_bayes(known)
+    assert record.scores()["uar"][0] == 1 and record.source == "baselines.words_bayes" and record.is_current()
+    tested = task.folds[0].test
+    strange = table["transcript"].mask(table.index.isin(tested), "hm")  # words that nobody has learnt
+    record = words_bayes(dataclasses.replace(task, table=table.assign(transcript=strange)), folds=1)
+    assert len(set(record.folds[0]["predicted"])) == 1
+    with pytest.raises(InputError, match="24 utterances of tones have no transcript"):
+        words_bayes(task)
 
 
 def test_c_is_chosen_across_speakers(task, features, monkeypatch):

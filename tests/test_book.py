@@ -1,6 +1,7 @@
 """What must be true of the book's sources: notebooks, exports, addresses, docstrings, figures in prose."""
 
 import ast
+import functools
 import importlib
 import re
 import shutil
@@ -283,6 +284,7 @@ def figures_in(prose: str) -> set[str]:
     return {figure for match in FIGURE.finditer(prose) for figure in match.groups() if figure}
 
 
+@functools.cache
 def known_figures() -> set[str]:
     """Every figure that prose may name: of the reference records, the published tables, and the compared outputs."""
     records = [results.read_record(path) for path in results.REFERENCE.glob("*/**/*.json")]

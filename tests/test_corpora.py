@@ -64,6 +64,12 @@ def test_what_a_table_says_is_taken(corpus):
     assert np.isnan(table.loc[1, "valence"])
 
 
+def test_a_start_without_an_end(corpus):
+    """Else the rest of a file would have no duration, and be cut into a number of parts that nobody knows."""
+    edit(corpus, start={0: "0.5", 1: "1", 2: pd.NA}, end={1: "1.5"})
+    assert read_folder(corpus)["duration"][:3].tolist() == [pytest.approx(1.6), 0.5, pytest.approx(2.1)]
+
+
 def test_emotions_get_this_books_names(corpus):
     """Else "Angry" and "anger" would be two classes, or an emotion that we do not know would be dropped."""
     edit(corpus, emotion={0: " Angry", 1: "happy", 2: "CALMNESS", 3: "awe", 4: pd.NA})

@@ -352,7 +352,7 @@ OTHER = {
     "reading": ("audio", "samples.mean(axis=1)", "samples.sum(axis=1)"),
     "the loop": ("training", "updates += len(losses)", "updates += 2 * len(losses)"),
     "the model": ("papers/li2018", "nn.Conv2d(1, 8, (10, 2))", "nn.Conv2d(1, 8, (12, 2))"),
-    "the protocol": ("protocols", "len(chosen) != 2280", "len(chosen) != 2281"),
+    "the protocol": ("protocols", "count != found.get(key, 0)", "count != found.get(key, 1)"),
     "a constant of the protocol": ("protocols", '"neutral", "sadness")', '"neutral", "boredom")'),
     "the precision": ("device", "(8, 0)", "(9, 0)"),
 }
