@@ -4,7 +4,6 @@ import ctypes
 import os
 import platform
 import random
-import warnings
 from importlib import metadata
 from typing import Any
 
@@ -77,7 +76,6 @@ def setup(seed: int = 0) -> str:
     """Prepare a notebook: keep memory pages, seed everything; one line says what runs on what. Page: notebooks/01."""
     keep_pages()
     seed_everything(seed)
-    warnings.filterwarnings("ignore", message=".*IProgress not found.*")
     device = choose_device()
     precision = str(choose_precision(device)).removeprefix("torch.")
     return f"serlib {metadata.version('serlib')} · torch {torch.__version__} · {device.type}, {precision}"

@@ -15,6 +15,9 @@ import export
 import nbformat
 import pytest
 import yaml
+from myst_nb.core.read import read_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
+from nbclient import NotebookClient
 from packaging.requirements import Requirement
 
 from serlib import results
@@ -55,6 +58,24 @@ def prose_of(path: Path) -> str:
         text,
         flags=re.M | re.S,
     )
+
+
+# Pages with examples
+
+EXECUTED = [page for page in PAGES if "file_format: mystnb" in page.read_text("utf-8")[:200]]
+
+
+def test_the_page_for_your_own_corpus_is_executed():
+    assert {"your_corpus", "which_iemocap", "which_corpora"} == {page.stem for page in EXECUTED}
+
+
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
+def test_the_examples_of_a_page_run(path):
+    page = read_myst_markdown_notebook(path.read_text("utf-8"), MdParserConfig())
+    NotebookClient(page, timeout=300, kernel_name="python3").execute()  # raises where a cell does
+    outputs = [output for cell in page.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert len(outputs) >= 1 and [output.text for output in outputs if output.get("name") == "stderr"] == []
+    assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users|usr|var|opt)/", "\n".join(map(text_of, outputs)))
 
 
 # The notebooks as committed
