@@ -17,7 +17,7 @@ from serlib.audio import RATE, SHORTEST
 from serlib.errors import InputError
 from serlib.protocols import DIMENSIONS, MAPPED, PROTOCOLS, SELECTIONS, select
 
-WIDTH = 100  # columns of the report; only a path may be longer
+WIDTH = 88  # columns of the report; only a path may be longer
 TOLERANCE = 0.1  # seconds by which two statements about one length may differ
 KNOWN = {*corpora.EMOTIONS.values(), *iemocap.EMOTIONS.values(), *MAPPED}
 

@@ -50,9 +50,10 @@ def target(page: Path, link: str) -> Path:
 
 def test_the_book_was_built():
     assert (HTML / "index.html").is_file(), f"there is no book in {HTML}"
-    assert {f"{name}.html" for name in ("start", "your_corpus", "iemocap", "reference", "bibliography")} <= {
-        p.name for p in PAGES
-    }
+    assert {
+        f"{name}.html"
+        for name in ("start", "which_corpora", "which_iemocap", "your_corpus", "iemocap", "reference", "bibliography")
+    } <= {p.name for p in PAGES}
     assert NOTEBOOKS
 
 
@@ -135,6 +136,12 @@ def test_a_chapter_opens_in_colab(path):
     repository = address.address(ROOT).removeprefix("https://github.com/")
     own = f"https://colab.research.google.com/github/{repository}/blob/main/{path.relative_to(ROOT).as_posix()}"
     assert links == {own}
+
+
+def test_only_chapters_open_in_colab():
+    """Else the rocket of a page would lead to a file that Colab cannot open."""
+    others = {page for page in PAGES if "notebooks" not in page.parts}
+    assert others and not [page for page in others if "colab.research.google.com" in page.read_text("utf-8")]
 
 
 def test_equations_are_rendered_from_this_folder():

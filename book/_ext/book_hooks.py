@@ -1,4 +1,4 @@
-"""What the book needs from Sphinx and myst-nb that neither has yet: three small hooks."""
+"""What the book needs from Sphinx and myst-nb that neither has yet: four small hooks."""
 
 import re
 
@@ -39,9 +39,17 @@ def name_remote_images(app, doctree):
             image.replace_self(nodes.Text(image.get("alt", "picture")))
 
 
+def launch_notebooks_only(app, page, template, context, doctree):
+    """Take the launch button off pages that are text with examples: Colab opens only `.ipynb`."""
+    if app.env.doc2path(page).endswith(".md"):
+        buttons = context.get("header_buttons", [])
+        context["header_buttons"] = [button for button in buttons if button.get("label") != "launch-buttons"]
+
+
 def setup(app):
     """Connect the hooks."""
     NbElementRenderer.render_image = image_with_alt_text
     app.connect("autodoc-process-docstring", link_page_line)
     app.connect("doctree-read", name_remote_images)
+    app.connect("html-page-context", launch_notebooks_only, priority=900)  # the theme adds buttons at 501 or before
     return {"parallel_read_safe": True, "parallel_write_safe": True}
