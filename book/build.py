@@ -1,7 +1,8 @@
 """Build the book: `python book/build.py` executes every notebook, `--committed` shows the committed outputs.
 
-Every warning is an error. Executed outputs come from jupyter-cache, whose key is a notebook's code alone:
-here it is also thrown away when the library, the environment or a SERLIB_* setting has changed since.
+Pages with examples keep no outputs: they are executed either way. Every warning is an error. Executed outputs come from
+jupyter-cache, whose key is a notebook's code alone: here it is also thrown away when the library, the environment or a
+SERLIB_* setting has changed since.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def build(committed: bool) -> Path | None:
         "latex_individualpages": False,
         "nitpicky": True,
         "nb_execution_mode": "off" if committed else "cache",
-        "nb_execution_cache_path": "" if committed else str(execution_cache(target / ".jupyter_cache")),
+        "nb_execution_cache_path": str(execution_cache(target / ".jupyter_cache")),
     }
     failed = build_sphinx(
         ROOT,
