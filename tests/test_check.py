@@ -173,7 +173,9 @@ def test_the_report_of_a_table(corpus, say):
     assert re.search(r"li2018 +ok  24 utterances, 3 folds\n", out)
     assert re.search(r"jalal2020 +no  needs five sessions, or five speakers without\s+sessions, and found 3\n", out)
     edit(corpus, speaker=["a", "b", "c", "d", "e", "f"] * 4)
-    assert re.search(r"zhang2019_inferred +ok  24 utterances, 1 fold, levels\s+mapped\s+from\s+emotions\n", say(corpus)[1])
+    assert re.search(
+        r"zhang2019_inferred +ok  24 utterances, 1 fold, levels\s+mapped\s+from emotions\n", say(corpus)[1]
+    )
 
 
 def test_without_a_name_the_environment_says_what(corpus, monkeypatch, capsys):
