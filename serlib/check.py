@@ -115,6 +115,9 @@ def _labels(table: pd.DataFrame) -> Findings:
     yield "error", "only one speaker in the corpus", files if table["speaker"].nunique() < 2 else (), remedy
     wrong = ((ratings < 0.5) | (ratings > 5.5)).any(axis=1)
     yield "error", "ratings outside of 0.5 to 5.5", files[wrong], "Rescale them to 1 to 5."
+    unrated = rated.any() & ratings.isna().any(axis=1)
+    remedy = "A protocol on ratings leaves them out, or refuses: it wants all three, of all."
+    yield "note", "without all three ratings, which others have", files[unrated], remedy
     names = ", ".join(emotion[unknown].value_counts().index)
     remedy = "They are kept as they are, and no protocol has a class for them. Rename those that are a known emotion."
     yield "note", f"emotions that this book has no name for: {names}", files[unknown], remedy
@@ -138,6 +141,8 @@ def _counts(table: pd.DataFrame) -> Findings:
 def _unlabelled(table: pd.DataFrame) -> Findings:
     folders = {Path(path).parents[1] for path in table["path"]}
     there = {str(wav) for folder in folders for wav in folder.glob("*/Ses*.wav")}
+    silent = table["path"] if table["transcript"].isna().all() else ()
+    yield "error", "without a transcript", silent, "Copy dialog/transcriptions again from the release."
     remedy = "A label file is missing or cut off. Copy dialog/EmoEvaluation again from the release."
     yield "error", "wavs without a label", sorted(there - {*table["path"]}), remedy
 

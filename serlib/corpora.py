@@ -30,15 +30,16 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
             raise InputError(f"{source}: the column {column!r} is missing; found {', '.join(map(str, table))}.")
     table = table.reindex(columns=[*COLUMNS, *(c for c in table if c not in COLUMNS)]).reset_index(drop=True)
     for column, kind in COLUMNS.items():
-        if kind == "string":
-            table[column] = table[column].replace(r"^\s*$", pd.NA, regex=True)
+        if not pd.api.types.is_numeric_dtype(table[column]):  # a blank more or less makes nobody another speaker
+            table[column] = table[column].astype("string").str.strip().replace("", pd.NA)
         try:
             table[column] = table[column].astype(kind)
         except (ValueError, TypeError) as error:
             raise InputError(f"{source}: column {column!r} should hold numbers ({error}).") from error
     wrong = {f"{column} is empty": table[column].isna() for column in ("utterance_id", "path", "speaker")}
     wrong["this utterance_id stands there twice"] = table["utterance_id"].duplicated()
-    wrong["duration is not positive"] = table["duration"] <= 0
+    wrong["duration is not positive"] = (table["duration"] <= 0) | np.isinf(table["duration"])
+    wrong["start is negative"] = table["start"] < 0
     wrong["end is not after start"] = table["end"] <= table["start"].fillna(0)
     for column, values in {"gender": ("female", "male"), "scenario": ("improvised", "scripted")}.items():
         wrong[f"{column} is none of {', '.join(values)}"] = table[column].notna() & ~table[column].isin(values)
@@ -71,31 +72,51 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
     """A folder with a `table.csv` as a corpus table; audio paths in its column `file` are relative to the folder.
 
     `file`, `speaker` and `emotion` are needed; `gender, session, scenario, valence, activation, dominance, transcript,
-    duration, start, end, utterance_id` are taken where they stand. Emotions are renamed to this book's names. Raises
-    InputError when the folder or the table is not there, or the table is not sound. Page: book/your_corpus.
+    votes, duration, start, end, utterance_id` are taken where they stand. Emotions are renamed to this book's names.
+    Raises InputError when the table cannot be read or is not sound, or audio cannot. Page: book/your_corpus.
     """
     folder = Path(folder).expanduser().resolve()
     source = folder / "table.csv"
     try:
-        table = pd.read_csv(source, dtype="string", encoding="utf-8-sig")
+        kinds = dict(dtype="string", encoding="utf-8-sig", keep_default_na=False)  # "None" may be what somebody says
+        table = pd.read_csv(source, skipinitialspace=True, **kinds).rename(columns=str.strip)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: not a readable UTF-8 CSV table ({error}). See 'Your own corpus'.") from error
     if "file" not in table:
         raise InputError(f"{source}: the column 'file' is missing; found {', '.join(table.columns)}.")
+    table["file"] = table["file"].str.strip().replace("", pd.NA)
     table["path"] = table["file"].map(lambda file: str(folder / file), na_action="ignore")
-    if "utterance_id" not in table:
+    if "utterance_id" not in table:  # the file's name; with its folder, and where it starts, if there are several such
         table["utterance_id"] = table["file"].map(lambda file: Path(file).stem, na_action="ignore")
+        if table["utterance_id"].duplicated().any():
+            names = table["file"].map(lambda file: Path(file).with_suffix("").as_posix(), na_action="ignore")
+            table["utterance_id"] = names + ("_" + table["start"] if "start" in table else "")
+    for column in {"emotion", "gender", "scenario"} & {*table}:
+        table[column] = table[column].str.strip().str.lower()
     if "emotion" in table:
-        table["emotion"] = table["emotion"].str.strip().str.lower().replace(EMOTIONS)
+        table["emotion"] = table["emotion"].replace(EMOTIONS)
     table = check_table(table[[column for column in table if column in COLUMNS]], source)
     if missing := [path for path in table["path"] if not Path(path).is_file()]:
         raise InputError(f"{source}: {len(missing)} of its files are not there, {missing[0]} the first.")
+    table["end"] = table["end"].fillna(table["start"] + table["duration"])
     table["duration"] = table["duration"].fillna(table["end"] - table["start"].fillna(0))
     rest = table["duration"].isna()  # without an end: to the end of the file
-    lengths = np.array([audio.duration(path) for path in table.loc[rest, "path"]], dtype=float)
-    table.loc[rest, "duration"] = lengths - table.loc[rest, "start"].fillna(0)
+    table.loc[rest, "duration"] = _durations(table.loc[rest, "path"]) - table.loc[rest, "start"].fillna(0)
     table.attrs["corpus"] = folder.name
     return table
+
+
+def _durations(paths: pd.Series) -> np.ndarray:
+    """Seconds of each file; or one InputError for all that cannot be read."""
+    seconds, errors = [], []
+    for path in paths:
+        try:
+            seconds.append(audio.duration(path))
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        raise InputError(f"{errors[0]} {len(errors)} of {len(paths)} files cannot be read.")
+    return np.array(seconds, dtype=float)
 
 
 def read_audb(name: str) -> pd.DataFrame:
@@ -136,7 +157,7 @@ def load(name: str | None = None) -> pd.DataFrame:
         if not iemocap:
             raise InputError("Set SERLIB_IEMOCAP to the folder IEMOCAP_full_release of your licensed copy.")
         return read_iemocap(iemocap)
-    if data and (Path(data) / name).is_dir():
+    if data and Path(name).name == name and (Path(data).expanduser() / name).is_dir():
         return read_path(Path(data) / name)
     if os.sep in name or Path(name).exists():
         return read_path(name)

@@ -30,10 +30,11 @@ _AGAIN = "Copy it again from the release."
 def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) -> pd.DataFrame:
     """The labelled utterances of an IEMOCAP release as a corpus table, without opening a wav.
 
-    `root` holds Session1 to Session5, or is its parent. The speaker is the session and the first letter of the *last*
-    part of the id: `Ses01F_impro01_M003` is spoken by Ses01_M. Times are seconds; valence, activation and dominance are
-    means over raters, 0.5 to 5.5. `votes` is what each outside rater chose: in `anger; anger, frustration` two raters,
-    of whom the second chose twice. An utterance without a transcript has NA.
+    `root` holds Session1 to Session5, or is its parent; with fewer `sessions` the corpus is named as a part of IEMOCAP.
+    The speaker is the session and the first letter of the *last* part of the id: `Ses01F_impro01_M003` is spoken by
+    Ses01_M. Times are seconds; valence, activation and dominance are means over raters, 0.5 to 5.5. `votes` is what
+    each outside rater chose: in `anger; anger, frustration` two raters, of whom the second chose twice. An utterance
+    without a transcript has NA.
 
     Raises InputError, naming file and line, for a folder that is not a release, a session in `sessions` that is not
     there, a torn line, an unknown label, an id that stands twice, and missing wavs. Source: Busso et al. (2008).
@@ -62,7 +63,9 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     records = [row | {"votes": "; ".join(row["votes"]) or None} for row in rows.values()]
     table = pd.DataFrame.from_records(records).astype(kinds)
     note = root / SYNTHETIC
-    table.attrs["corpus"] = note.read_text("utf-8").split()[0] if note.is_file() else "iemocap"
+    name = note.read_text("utf-8").split()[0] if note.is_file() else "iemocap"
+    part = "" if {*sessions} == {1, 2, 3, 4, 5} else f", sessions {'+'.join(map(str, sorted(sessions)))}"
+    table.attrs["corpus"] = name + part
     return table
 
 

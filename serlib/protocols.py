@@ -104,6 +104,10 @@ def select(table: pd.DataFrame, name: str) -> pd.DataFrame:
     A corpus that does not say what was improvised is taken whole. Raises InputError, with expected against found per
     session and class, when IEMOCAP does not give its counts. Page: book/which_iemocap.
     """
+    if "corpus" not in table.attrs and table["utterance_id"].str.match(r"Ses0\d[FM]_(impro|script)").any():
+        raise InputError(
+            "This table has lost its name, as merging does. Set table.attrs['corpus'], 'iemocap' if it is."
+        )
     selection = SELECTIONS[name]
     rated = table[[*DIMENSIONS]].notna().all(axis=1)
     takes_part = table["emotion"].isin(selection.classes) if selection.classes else rated
@@ -151,9 +155,7 @@ def four_bins(ratings: np.ndarray) -> np.ndarray:
 def _rated(ratings: np.ndarray) -> np.ndarray:
     ratings = np.asarray(ratings, dtype=float)
     if missing := np.isnan(ratings).sum():
-        raise InputError(
-            f"{missing} of {len(ratings)} utterances have no rating on the scale from 1 to 5. Leave them out."
-        )
+        raise InputError(f"{missing} of {len(ratings)} utterances have no rating on the scale from 1 to 5.")
     if not ((ratings >= 0.5) & (ratings <= 5.5)).all():
         low, high = np.min(ratings), np.max(ratings)
         raise InputError(f"Ratings must be on a scale from 1 to 5; these go from {low:g} to {high:g}. Rescale them.")
@@ -339,8 +341,9 @@ def _dealt(units: pd.Series, number: int) -> list[Group]:
 
 
 def _has_sessions(chosen: pd.DataFrame) -> bool:
-    """Whether leaving sessions out leaves speakers out: all have one, and nobody is in two."""
-    return chosen["session"].notna().all() and chosen.groupby("speaker")["session"].nunique().le(1).all()
+    """Whether leaving sessions out leaves speakers out: all have one of several, and nobody is in two."""
+    sessions = chosen.groupby("speaker")["session"].nunique()
+    return chosen["session"].notna().all() and sessions.le(1).all() and chosen["session"].nunique() > 1
 
 
 def _sessions(chosen: pd.DataFrame, folds: int) -> list[Group]:
@@ -359,7 +362,9 @@ def _five(chosen: pd.DataFrame, protocol: str) -> list[Group]:
 def _both_ways(chosen: pd.DataFrame) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Of each session, or group of speakers, one half to test and one to choose on; then the other way round."""
     speakers, folds = chosen["speaker"], []
-    for name, rows in _sessions(chosen, min(5, speakers.nunique() // 2)):
+    alone = chosen.groupby("session")["speaker"].nunique().eq(1).all()  # then a session is a speaker by another name
+    pairs = _dealt(speakers, min(5, speakers.nunique() // 2))
+    for name, rows in _each(chosen["session"]) if _has_sessions(chosen) and not alone else pairs:
         halves = [_group(speakers, half) for half in np.array_split(sorted(speakers[rows].unique()), 2)]
         if not halves[1][0]:
             raise InputError(f"Of each session one speaker is tested and one chosen on, and {name} has one only.")

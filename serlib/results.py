@@ -155,14 +155,13 @@ def cross_validate(
     record = Record(*about, environment(), date, folds=[])
     ids, tests = task.table["utterance_id"].tolist(), [fold.test.tolist() for fold in task.folds]
     key = digest(model, settings, seed, code, ids, task.labels.tolist(), tests)[:8]
-    name, corpus = (re.sub(r"[^\w.]+", "-", part).strip("-") for part in (model, task.corpus))
-    stem = folder and Path(folder) / f"{name}_{corpus}_{task.protocol}_{key}"
+    stem = folder and Path(folder) / f"{_file_name(model)}_{_file_name(task.corpus)}_{task.protocol}_{key}"
     path = folder and Path(f"{stem}.json")
     if path and path.exists():
         record = read_record(path)
     for fold in task.folds[len(record.folds) : folds]:
         start = time.perf_counter()
-        outcome = test_fold(fold, stem and Path(f"{stem}_{fold.name}"))
+        outcome = test_fold(fold, stem and Path(f"{stem}_{_file_name(fold.name)}"))
         outcome.setdefault("seconds", time.perf_counter() - start)
         if "scores" in outcome:
             scores = np.asarray(outcome["scores"])
@@ -173,8 +172,13 @@ def cross_validate(
         if path:
             with write_atomically(path) as file:
                 file.write(json.dumps(dataclasses.asdict(record)).encode())
-            Path(f"{stem}_{fold.name}.checkpoint").unlink(missing_ok=True)
+            Path(f"{stem}_{_file_name(fold.name)}.checkpoint").unlink(missing_ok=True)
     return record
+
+
+def _file_name(name: str) -> str:
+    """What a disk accepts of a name, and not too much of it: a fold is named after all of its speakers."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-")[:60]
 
 
 def read_record(path: str | Path) -> Record:

@@ -70,6 +70,8 @@ def make_synthetic(root: str | Path, size: str = "small", seed: int = 0) -> Path
     root = Path(root).expanduser().resolve()
     if size not in _of["sizes"]:
         raise InputError(f"There is no synthetic corpus of size {size!r}; take one of {', '.join(_of['sizes'])}.")
+    if root.is_file():
+        raise InputError(f"{root} is a file. Give a new folder.")
     name = "synthetic" if size == "small" else f"synthetic:{size}"
     note = f"{name} (seed {seed}, {_made_by()}) is synthetic speech in IEMOCAP's layout, made by serlib.\n"
     part = root.with_name(f"{root.name}-{size}-{seed}-{_made_by()}.part")

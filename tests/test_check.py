@@ -173,9 +173,7 @@ def test_the_report_of_a_table(corpus, say):
     assert re.search(r"li2018 +ok  24 utterances, 3 folds\n", out)
     assert re.search(r"jalal2020 +no  needs five sessions, or five speakers without\s+sessions, and found 3\n", out)
     edit(corpus, speaker=["a", "b", "c", "d", "e", "f"] * 4)
-    assert re.search(
-        r"zhang2019_inferred +ok  24 utterances, 1 fold, levels\s+mapped\s+from emotions\n", say(corpus)[1]
-    )
+    assert "1 fold, levels mapped from emotions" in " ".join(say(corpus)[1].split())
 
 
 def test_without_a_name_the_environment_says_what(corpus, monkeypatch, capsys):
@@ -227,6 +225,11 @@ RELEASES = {
     "Latin-1 transcripts": (speech_with_accents, "none found", 0),
     "a session missing": (lambda root: shutil.rmtree(root / "Session3"), r"Session3 is missing\. Copy it there", 1),
     "one session given": (lambda root: root / "Session1", r"Session1 holds neither a table\.csv nor", 1),
+    "no transcripts": (
+        lambda root: [shutil.rmtree(folder) for folder in root.glob("Session*/dialog/transcriptions")],
+        r"error +210  without a transcript\n.*\n +Copy dialog/transcriptions again",
+        1,
+    ),
     "no label files": (lambda root: shutil.rmtree(root / "Session2/dialog"), r"EmoEvaluation has no Ses\*\.txt", 1),
     "a label file cut half-way": (
         lambda root: write(root / LABELS, lambda text: text[: text.rindex(b"\tang\t") + 3]),
@@ -435,7 +438,11 @@ FOLDERS = {
         r"(?s)error     24  ratings outside of 0\.5 to 5\.5.*cai2021 +no  Ratings must be on a scale",
         1,
     ),
-    "ratings of some": (lambda folder: edit(folder, valence={0: "3"}), r"ratings       1 valence\n", 0),
+    "ratings of some": (
+        lambda folder: edit(folder, valence={0: "3"}),
+        r"(?s)ratings       1 valence\n.*note +24  without all three ratings",
+        0,
+    ),
     "ratings that are words": (lambda folder: edit(folder, valence={0: "high"}), "should hold numbers", 1),
     "transcripts of some": (
         lambda folder: edit(folder, transcript={0: "Yes."}),

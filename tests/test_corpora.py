@@ -70,6 +70,37 @@ def test_a_start_without_an_end(corpus):
     assert read_folder(corpus)["duration"][:3].tolist() == [pytest.approx(1.6), 0.5, pytest.approx(2.1)]
 
 
+def test_a_duration_in_the_place_of_an_end(corpus):
+    """Else the rest of the file would be heard with the utterance."""
+    edit(corpus, start={0: "0.5"}, duration={0: "0.75"})
+    assert read_folder(corpus).loc[0, ["start", "end", "duration"]].tolist() == [0.5, 1.25, 0.75]
+
+
+def test_utterances_of_one_long_file(corpus):
+    """Else everybody with one recording and a list of times would have to invent names."""
+    edit(corpus, file=["s0_anger_0.wav"] * 24, start=[str(n / 20) for n in range(24)], duration=["0.4"] * 24)
+    table = read_folder(corpus)
+    assert (
+        table["utterance_id"][:2].tolist() == ["s0_anger_0_0.0", "s0_anger_0_0.05"] and table["utterance_id"].is_unique
+    )
+    (corpus / "more").mkdir()
+    (corpus / "s0_anger_0.wav").rename(corpus / "more" / "s0_anger_1.wav")
+    edit(corpus, start=None, duration=None, file=["more/s0_anger_1.wav", "s0_anger_1.wav"] * 12)
+    with pytest.raises(InputError, match=r"row 3 \(more/s0_anger_1\): this utterance_id stands there twice"):
+        read_folder(corpus)
+
+
+def test_a_blank_more_or_less(corpus):
+    """Else "anna" and " anna" would be two people, one in training and one in the test."""
+    edit(corpus, gender={0: "Female "}, emotion={0: " Anger"}, transcript={0: "None", 1: "null"})
+    text = (corpus / "table.csv").read_text()
+    lines = text.replace(",s0,", ", s0 ,").splitlines()
+    (corpus / "table.csv").write_text("\n".join([lines[0].replace(",", ", "), *lines[1:]]))
+    table = read_folder(corpus)
+    assert set(table["speaker"]) == {"s0", "s1", "s2"} and table["gender"][0] == "female"
+    assert table["transcript"][:2].tolist() == ["None", "null"] and table["transcript"][2:].isna().all()
+
+
 def test_emotions_get_this_books_names(corpus):
     """Else "Angry" and "anger" would be two classes, or an emotion that we do not know would be dropped."""
     edit(corpus, emotion={0: " Angry", 1: "happy", 2: "CALMNESS", 3: "awe", 4: pd.NA})
@@ -94,6 +125,7 @@ BAD_TABLES = {
     "two files of one name": ({"file": {5: "s0_neutral_0.wav"}}, r"row 6 \(s0_neutral_0\).*twice"),
     "no number": ({"valence": {0: "high"}}, "'valence' should hold numbers"),
     "negative duration": ({"duration": {7: "-1"}}, r"row 8 .*duration is not positive"),
+    "negative start": ({"start": {7: "-1"}, "end": {7: "0.5"}}, r"row 8 .*start is negative"),
     "end before start": ({"start": {7: "1"}, "end": {7: "0.5"}}, r"row 8 .*end is not after start"),
     "unknown gender": ({"gender": {7: "w"}}, r"row 8 .*female, male"),
     "unknown scenario": ({"scenario": {7: "acted"}}, r"row 8 .*improvised, scripted"),
@@ -159,7 +191,8 @@ def test_a_folder_that_is_none(tmp_path):
 def test_a_file_that_is_no_audio(corpus):
     """Else a corpus would be loaded that breaks in the middle of the features."""
     (corpus / "s1_anger_0.wav").write_text("moved to the archive")
-    with pytest.raises(InputError, match=r"s1_anger_0\.wav: not a readable audio file"):
+    (corpus / "s1_anger_1.wav").write_bytes(b"")
+    with pytest.raises(InputError, match=r"s1_anger_0\.wav: not a readable audio file.*2 of 24 files cannot be read"):
         read_folder(corpus)
 
 
@@ -398,6 +431,8 @@ def test_a_folder_of_yours_comes_before_a_download(corpus, monkeypatch):
     corpus.rename(corpus.with_name("emodb"))
     monkeypatch.setenv("SERLIB_DATA", str(corpus.parent))
     assert load("emodb").attrs["corpus"] == "emodb"
+    monkeypatch.chdir(corpus.with_name("emodb"))
+    assert load(".").attrs["corpus"] == "emodb"  # here, not the folder of all corpora
 
 
 def test_the_default(monkeypatch, tmp_path):
