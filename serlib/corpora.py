@@ -82,6 +82,8 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
         table = pd.read_csv(source, skipinitialspace=True, **kinds).rename(columns=str.strip)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: not a readable UTF-8 CSV table ({error}). See 'Your own corpus'.") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas then takes the first field of a row for its name
+        raise InputError(f"{source}: the rows have more fields than the heading has names. Complete the heading.")
     if "file" not in table:
         raise InputError(f"{source}: the column 'file' is missing; found {', '.join(table.columns)}.")
     table["file"] = table["file"].str.strip().replace("", pd.NA)

@@ -168,6 +168,14 @@ def test_the_line_that_is_torn_is_named(corpus):
         read_folder(corpus)
 
 
+def test_rows_longer_than_the_heading(corpus):
+    """Else every column would be read for its neighbour."""
+    heading, *rows = (corpus / "table.csv").read_text().splitlines()
+    (corpus / "table.csv").write_text("\n".join([heading, *(f"{row},loud" for row in rows)]))
+    with pytest.raises(InputError, match=r"table\.csv: the rows have more fields than the heading"):
+        read_folder(corpus)
+
+
 def test_a_table_saved_by_a_spreadsheet(corpus):
     """Else a byte order mark or Windows line ends would hide the column 'file'."""
     text = (corpus / "table.csv").read_text()
