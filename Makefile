@@ -86,7 +86,7 @@ bench: setup ## how fast training is, against a plain loop
 reference: setup ## make the reference records again (hours; SERLIB_DATA names the folder of EmoDB and RAVDESS)
 	$(BIN)/python book/reference_runs.py $(PARTS)
 
-protocols: setup ## make the records of the pages on protocols again (half an hour; SERLIB_DATA as above)
+protocols: setup ## make the records of the pages on protocols again (minutes; SERLIB_DATA as above)
 	$(BIN)/python book/protocol_runs.py
 
 look: setup ## open every page of the built book in Chromium and take its picture

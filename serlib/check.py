@@ -74,7 +74,7 @@ def problems(table: pd.DataFrame) -> list[Problem]:
     heads = headers(table["path"])
     found = [*_audio(table, heads), *_labels(table), *_counts(table)]
     if all(Path(path).parts[-4:-2] == ("sentences", "wav") for path in table["path"]):
-        found += [*_unlabelled(table), *_alignments(table, heads["seconds"])]
+        found += [*_release(table), *_alignments(table, heads["seconds"])]
     found = [(level, what, list(files), remedy) for level, what, files, remedy in found]
     found = [Problem(level, what, len(files), str(files[0]), remedy) for level, what, files, remedy in found if files]
     return sorted(found, key=lambda problem: problem.level)
@@ -96,7 +96,7 @@ def _audio(table: pd.DataFrame, heads: pd.DataFrame) -> Findings:
     remedy = "Copy the audio again if it was cut off; else correct the duration, in seconds, or leave it out."
     yield "error", f"duration is not the audio's, by more than {TOLERANCE:g} s", files[lies], remedy
     unknown = table["duration"].isna()
-    yield "error", "duration is not known", files[unknown], "Where a row has a start, give its end or its duration too."
+    yield "error", "duration is not known", files[unknown], "Give it, in seconds."
     for rate in sorted(heads["rate"].dropna().unique()):
         if rate != RATE:
             yield "note", f"at {rate:g} Hz", files[heads["rate"] == rate], f"Will be resampled to {RATE} Hz."
@@ -138,7 +138,8 @@ def _counts(table: pd.DataFrame) -> Findings:
             return
 
 
-def _unlabelled(table: pd.DataFrame) -> Findings:
+def _release(table: pd.DataFrame) -> Findings:
+    """What is missing of IEMOCAP's label files and transcripts."""
     folders = {Path(path).parents[1] for path in table["path"]}
     there = {str(wav) for folder in folders for wav in folder.glob("*/Ses*.wav")}
     silent = table["path"] if table["transcript"].isna().all() else ()

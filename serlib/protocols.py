@@ -43,8 +43,8 @@ SELECTIONS = {
     "vad_all": Selection({}, False, (1819, 1811, 2136, 2103, 2170)),  # 10 039
 }
 
-# Low or high valence and activation, as cross-corpus work maps emotions (Schuller et al. 2010). Excitement goes with
-# happiness here and calm with neutral, which that work does not have.
+# Low or high valence and activation, as cross-corpus work maps emotions (Schuller et al. 2010). That excitement goes
+# with happiness, and calm with neutral, is ours.
 MAPPED = {
     "anger": (0, 1), "fear": (0, 1), "boredom": (0, 0), "disgust": (0, 0), "sadness": (0, 0),
     "excitement": (1, 1), "happiness": (1, 1), "surprise": (1, 1), "calm": (1, 0), "neutral": (1, 0),
@@ -235,11 +235,11 @@ def zhao2021(table: pd.DataFrame) -> Task:
 
 
 def common_loso(table: pd.DataFrame, folds: int = 5) -> Task:
-    """Leave one session out over the utterances of `li2018`: nobody tested has a partner in training. For every corpus.
+    """Leave one session out over the utterances of `li2018`: nobody tested has a partner in training.
 
-    Each fold tests one session, chooses on the next one and trains on the rest. Where a corpus has no sessions, or a
-    speaker is in several, the speakers, in sorted order, are dealt into `folds` groups, and a group stands for a
-    session. Page: notebooks/01.
+    Each fold tests one session, chooses on the next one and trains on the rest, so there must be three. Where a corpus
+    has no sessions, or one, or a speaker is in several, the speakers, in sorted order, are dealt into `folds` groups,
+    and a group stands for a session. Page: notebooks/01.
     """
     chosen = select(table, "impro4_hap")
     return _task("common_loso", chosen, _emotions(chosen), FOUR_EMOTIONS, _with_next(_sessions(chosen, folds)))

@@ -194,11 +194,8 @@ class BilinearPooling(nn.Module):
 class AttentionPooling(nn.Module):
     """One map for each class, one map for all: equation 8 of Li 2018.
 
-    Features `(batch, channels, height, width)` to scores `(batch, classes)` and weights
-    `(batch, height, width)`. Places where `mask`, of that shape too, is False do not
-    count. `reduce="mean"` is the scale trap; with `softmax=False`, the way of others.
-    Page: notebooks/01.
-    """
+    `(batch, channels, height, width)` to scores `(batch, classes)` and weights `(batch,
+    height, width)`; places where `mask` is False do not count. Page: notebooks/01."""
 
     def __init__(
         self, channels: int = 80, classes: int = 4, reduce: str = "sum", softmax=True
@@ -206,7 +203,7 @@ class AttentionPooling(nn.Module):
         super().__init__()
         self.top_down = nn.Conv2d(channels, classes, 1)
         self.bottom_up = nn.Conv2d(channels, 1, 1)
-        self.reduce, self.softmax = reduce, softmax
+        self.reduce, self.softmax = reduce, softmax  # "mean" is the scale trap below
 
     def extra_repr(self) -> str:
         return f"reduce={self.reduce}, softmax={self.softmax}"
@@ -220,9 +217,7 @@ class AttentionPooling(nn.Module):
         weights = saliency
         if self.softmax:
             weights = saliency.flatten(1).softmax(-1).view_as(saliency)
-        product = (
-            self.top_down(features).float() * weights[:, None]
-        )  # (batch, classes, height, width)
+        product = self.top_down(features).float() * weights[:, None]
         scores = product.sum((2, 3)) if self.reduce == "sum" else product.mean((2, 3))
         return scores, weights
 
