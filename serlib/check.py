@@ -116,7 +116,7 @@ def _labels(table: pd.DataFrame) -> Findings:
     wrong = ((ratings < 0.5) | (ratings > 5.5)).any(axis=1)
     yield "error", "ratings outside of 0.5 to 5.5", files[wrong], "Rescale them to 1 to 5."
     unrated = rated.any() & ratings.isna().any(axis=1)
-    remedy = "A protocol on ratings leaves them out, or refuses: it wants all three, of all."
+    remedy = "A protocol on ratings learns of each the dimensions that it has, and leaves out those without any."
     yield "note", "without all three ratings, which others have", files[unrated], remedy
     names = ", ".join(emotion[unknown].value_counts().index)
     remedy = "They are kept as they are, and no protocol has a class for them. Rename those that are a known emotion."

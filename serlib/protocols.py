@@ -5,13 +5,14 @@ IEMOCAP, and on the synthetic corpus that has its counts, a protocol that does n
 protocols whose names begin with `leaky_` are here to show how much the literature's mistakes are worth.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from serlib.errors import InputError
+from serlib.folds import Fold, Group, Sides, both_ways, dealt, five_parts, one_each, session_parts, with_next
 
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness")  # the classes of most SER papers, in their order
 DIMENSIONS = ("valence", "activation", "dominance")
@@ -22,7 +23,7 @@ ASSERTED = ("iemocap", "synthetic:full")  # corpora on which the counts below mu
 class Selection:
     """Which utterances of a corpus take part.
 
-    `classes` gives for each emotion its class; without any, every utterance with ratings takes part. `sessions` and
+    `classes` gives for each emotion its class; without any, every utterance with a rating takes part. `sessions` and
     `emotions` are what IEMOCAP gives: utterances of its five sessions, and of the four classes.
     Page: book/which_iemocap.
     """
@@ -52,26 +53,12 @@ MAPPED = {
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Row numbers of a task's table to train, choose (where a protocol does) and test on.
-
-    `normalise` are the rows whose statistics may scale the features: those to train on, except where it leaks.
-    Page: notebooks/01.
-    """
-
-    name: str
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    normalise: np.ndarray
-
-
-@dataclass(frozen=True)
 class Task:
     """What a model is trained for: selected rows, a class number for each, class names, folds.
 
-    `auxiliary` holds further labels of the same rows, `(rows,)` each: levels of valence, activation and dominance.
-    The name of a corpus whose levels were mapped from emotions, not rated, ends in `(mapped)`. Page: notebooks/01.
+    `auxiliary` holds further labels of the same rows, `(rows,)` each: levels of valence, activation and dominance, -1
+    where a row was not rated. A task that scores a `dimension` has its levels, and its -1, as labels. The name of a
+    corpus whose levels were mapped from emotions, not rated, ends in `(mapped)`. Page: notebooks/01.
     """
 
     protocol: str
@@ -81,6 +68,7 @@ class Task:
     classes: tuple[str, ...]
     folds: tuple[Fold, ...]
     auxiliary: dict[str, np.ndarray] = field(default_factory=dict)
+    dimension: str | None = None
 
     def counts(self) -> pd.DataFrame:
         """Utterances per speaker (rows) and class (columns)."""
@@ -109,7 +97,7 @@ def select(table: pd.DataFrame, name: str) -> pd.DataFrame:
             "This table has lost its name, as merging does. Set table.attrs['corpus'], 'iemocap' if it is."
         )
     selection = SELECTIONS[name]
-    rated = table[[*DIMENSIONS]].notna().all(axis=1)
+    rated = table[[*DIMENSIONS]].notna().any(axis=1)
     takes_part = table["emotion"].isin(selection.classes) if selection.classes else rated
     if selection.improvised:
         takes_part &= (table["scenario"] == "improvised") | table["scenario"].isna()
@@ -180,16 +168,16 @@ def li2018(table: pd.DataFrame) -> Task:
     recorded in the same session, is in training. Page: notebooks/01.
     """
     chosen = select(table, "impro4_hap")
-    return _task("li2018", chosen, _emotions(chosen), FOUR_EMOTIONS, _each(chosen["speaker"]))
+    return _task("li2018", chosen, _emotions(chosen), FOUR_EMOTIONS, one_each(chosen["speaker"]))
 
 
 def zhang2019_inferred(table: pd.DataFrame, dimension: str = "activation") -> Task:
     """Three levels of a dimension; trained on sessions 3 to 5, chosen on 2, tested on 1: of IEMOCAP 6409, 1811, 1819.
 
     Zhang 2019 states other sessions, and sizes that only these have (`zhang2019_stated`). `dimension` is what is
-    scored; `auxiliary` holds all. Levels of a corpus without ratings are mapped from its emotions: low and high, of
-    valence and activation. Where there are no sessions, five groups of speakers stand for them.
-    Page: book/which_iemocap.
+    scored; `auxiliary` holds all, -1 where a row was not rated. Levels of a corpus without ratings are mapped from its
+    emotions: low and high, of valence and activation. Where there are no sessions, five groups of speakers stand for
+    them. Page: book/which_iemocap.
     """
     return _zhang2019("zhang2019_inferred", table, dimension, test=0, validation=1)
 
@@ -211,7 +199,7 @@ def cai2021(table: pd.DataFrame) -> Task:
     expected = {"in all": 4432, "anger": 585, "happiness": 525, "neutral": 2016, "sadness": 1306}
     _assert_counts(chosen, "Segments of cai2021", expected, {"in all": sum(parts.values())} | parts)
     levels = _levels(chosen, four_bins)
-    return _task("cai2021", chosen, _emotions(chosen), FOUR_EMOTIONS, _both_ways(chosen), levels)
+    return _task("cai2021", chosen, _emotions(chosen), FOUR_EMOTIONS, both_ways(chosen), levels)
 
 
 def jalal2020(table: pd.DataFrame) -> Task:
@@ -221,7 +209,7 @@ def jalal2020(table: pd.DataFrame) -> Task:
     Where there are no sessions, five groups of speakers stand for them. Page: book/which_iemocap.
     """
     chosen = select(table, "all4_hapexc")
-    *_, (_, fourth), (name, fifth) = _five(chosen, "jalal2020")
+    *_, (_, fourth), (name, fifth) = five_parts(chosen, "jalal2020")
     return _task("jalal2020", chosen, _emotions(chosen), FOUR_EMOTIONS, [(name, fifth, fourth)])
 
 
@@ -231,7 +219,7 @@ def zhao2021(table: pd.DataFrame) -> Task:
     The paper does not say which of a session's two speakers is tested, so both are. Page: book/which_iemocap.
     """
     chosen = select(table, "impro4_hapexc")
-    return _task("zhao2021", chosen, _emotions(chosen), FOUR_EMOTIONS, _both_ways(chosen))
+    return _task("zhao2021", chosen, _emotions(chosen), FOUR_EMOTIONS, both_ways(chosen))
 
 
 def common_loso(table: pd.DataFrame, folds: int = 5) -> Task:
@@ -242,27 +230,32 @@ def common_loso(table: pd.DataFrame, folds: int = 5) -> Task:
     and a group stands for a session. Page: notebooks/01.
     """
     chosen = select(table, "impro4_hap")
-    return _task("common_loso", chosen, _emotions(chosen), FOUR_EMOTIONS, _with_next(_sessions(chosen, folds)))
+    return _task("common_loso", chosen, _emotions(chosen), FOUR_EMOTIONS, with_next(session_parts(chosen, folds)))
 
 
 def common_speakers(table: pd.DataFrame, folds: int = 10) -> Task:
     """As `common_loso`, with at most `folds` groups of speakers whatever the sessions. Page: book/which_iemocap."""
     chosen = select(table, "impro4_hap")
-    sides = _with_next(_dealt(chosen["speaker"], folds))
+    sides = with_next(dealt(chosen["speaker"], folds))
     return _task("common_speakers", chosen, _emotions(chosen), FOUR_EMOTIONS, sides)
+
+
+def common_levels(table: pd.DataFrame, dimension: str = "activation", folds: int = 5) -> Task:
+    """The utterances and levels of `zhang2019_inferred` in the folds of `common_loso`. Page: book/which_iemocap."""
+    return _levels_task("common_levels", table, dimension, lambda chosen: with_next(session_parts(chosen, folds)))
 
 
 def leaky_random_utterances(table: pd.DataFrame, folds: int = 5, seed: int = 0) -> Task:
     """As `common_loso`, but utterances are dealt at random: every test speaker is known. Page: book/which_iemocap."""
     chosen = select(table, "impro4_hap")
     part = pd.Series(np.random.default_rng(seed).permutation(np.arange(len(chosen)) % max(1, folds)))
-    return _task("leaky_random_utterances", chosen, _emotions(chosen), FOUR_EMOTIONS, _with_next(_each(part)))
+    return _task("leaky_random_utterances", chosen, _emotions(chosen), FOUR_EMOTIONS, with_next(one_each(part)))
 
 
 def leaky_best_epoch_on_test(table: pd.DataFrame, folds: int = 5) -> Task:
     """As `common_loso`, but the epoch is chosen on the session that is tested. Page: book/which_iemocap."""
     chosen = select(table, "impro4_hap")
-    sides = [(name, rows, rows) for name, rows in _sessions(chosen, folds)]
+    sides = [(name, rows, rows) for name, rows in session_parts(chosen, folds)]
     return _task("leaky_best_epoch_on_test", chosen, _emotions(chosen), FOUR_EMOTIONS, sides)
 
 
@@ -276,34 +269,50 @@ def leaky_marker_as_speaker(table: pd.DataFrame) -> Task:
     marker = chosen["utterance_id"].str.extract(r"^(Ses\d\d[FM])", expand=False)
     if marker.isna().any():
         raise InputError("leaky_marker_as_speaker reads IEMOCAP's utterance ids (Ses01F_...), and these are others.")
-    return _task("leaky_marker_as_speaker", chosen, _emotions(chosen), FOUR_EMOTIONS, _each(marker))
+    return _task("leaky_marker_as_speaker", chosen, _emotions(chosen), FOUR_EMOTIONS, one_each(marker))
 
 
 def leaky_normalised_over_everything(table: pd.DataFrame, folds: int = 5) -> Task:
     """As `common_loso`, but features are scaled by statistics that include the test. Page: book/which_iemocap."""
     chosen = select(table, "impro4_hap")
-    sides = _with_next(_sessions(chosen, folds))
+    sides = with_next(session_parts(chosen, folds))
     task = _task("leaky_normalised_over_everything", chosen, _emotions(chosen), FOUR_EMOTIONS, sides)
     everything = np.arange(len(chosen))
     return replace(task, folds=tuple(replace(fold, normalise=everything) for fold in task.folds))
 
 
 PROTOCOLS = (
-    *(li2018, zhang2019_inferred, zhang2019_stated, cai2021, jalal2020, zhao2021, common_loso, common_speakers),
+    *(li2018, zhang2019_inferred, zhang2019_stated, cai2021, jalal2020, zhao2021),
+    *(common_loso, common_speakers, common_levels),
     *(leaky_random_utterances, leaky_best_epoch_on_test, leaky_marker_as_speaker, leaky_normalised_over_everything),
 )
 
 
 def _zhang2019(protocol: str, table: pd.DataFrame, dimension: str, test: int, validation: int) -> Task:
-    is_rated = table.attrs.get("corpus") in ASSERTED or table[[*DIMENSIONS]].notna().all(axis=1).any()
-    chosen = select(table, "vad_all") if is_rated else table[table["emotion"].isin(MAPPED)].reset_index(drop=True)
+    """Of the five sessions one to test and one to choose on."""
+
+    def sides(chosen: pd.DataFrame) -> Sides:
+        groups = five_parts(chosen, protocol)
+        return [(*groups[test], groups[validation][1])]
+
+    return _levels_task(protocol, table, dimension, sides)
+
+
+def _levels_task(protocol: str, table: pd.DataFrame, dimension: str, sides: Callable[[pd.DataFrame], Sides]) -> Task:
+    """Three levels of a dimension over all rows with a rating; two, mapped from emotions, where there are none."""
+    rated = _is_rated(table)
+    chosen = select(table, "vad_all") if rated else table[table["emotion"].isin(MAPPED)].reset_index(drop=True)
     levels = _levels(chosen, three_levels)
     if dimension not in levels:
         raise InputError(f"{protocol} scores one of {', '.join(levels)} on this corpus, not {dimension!r}.")
-    groups = _five(chosen, protocol)
-    sides = [(*groups[test], groups[validation][1])]
-    classes = ("low", "middle", "high") if is_rated else ("low", "high")
-    return _task(protocol, chosen, levels[dimension], classes, sides, levels)
+    classes = ("low", "middle", "high") if rated else ("low", "high")
+    task = _task(protocol, chosen, levels[dimension], classes, sides(chosen), levels)
+    return replace(task, dimension=dimension)
+
+
+def _is_rated(table: pd.DataFrame) -> bool:
+    """Whether levels come from ratings, not from emotions."""
+    return table.attrs.get("corpus") in ASSERTED or table[[*DIMENSIONS]].notna().any(axis=None)
 
 
 def _emotions(chosen: pd.DataFrame) -> np.ndarray:
@@ -312,72 +321,24 @@ def _emotions(chosen: pd.DataFrame) -> np.ndarray:
 
 
 def _levels(chosen: pd.DataFrame, discretise: Callable) -> dict[str, np.ndarray]:
-    """Levels of the three dimensions; mapped from emotions, of the first two, where no row has ratings."""
+    """Levels of the dimensions that have ratings, -1 where a row has none; where no row has any, of two, mapped."""
     ratings = chosen[[*DIMENSIONS]]
-    if ratings.notna().any(axis=None) or chosen.attrs.get("corpus") in ASSERTED:
-        if missing := {name: count for name, count in ratings.isna().sum().items() if count}:
-            raise InputError(f"Ratings are missing, of {len(chosen)} utterances: {missing}. Give all three, or none.")
-        return {name: discretise(ratings[name]) for name in DIMENSIONS}
-    pairs = np.array([MAPPED[emotion] for emotion in chosen["emotion"]], dtype=np.int64).reshape(-1, 2)
-    return dict(zip(DIMENSIONS, pairs.T, strict=False))
+    missing = {name: count for name, count in ratings.isna().sum().items() if count}
+    if missing and chosen.attrs.get("corpus") in ASSERTED:
+        remedy = "Compare the label files of your copy with the release."
+        raise InputError(f"Ratings are missing, of {len(chosen)} utterances: {missing}. {remedy}")
+    if not _is_rated(chosen):
+        pairs = np.array([MAPPED[emotion] for emotion in chosen["emotion"]], dtype=np.int64).reshape(-1, 2)
+        return dict(zip(DIMENSIONS, pairs.T, strict=False))
+    levels = {}
+    for name in DIMENSIONS:
+        if (rated := ratings[name].notna().to_numpy()).any():
+            levels[name] = np.full(len(chosen), -1)
+            levels[name][rated] = discretise(ratings[name][rated])
+    return levels
 
 
-# A side of a fold is a mask over the rows of a task's table, and a group is a name with such a mask.
-Group = tuple[str, np.ndarray]
-
-
-def _group(units: pd.Series, names: Sequence) -> Group:
-    """The rows of some speakers or sessions."""
-    return "+".join(map(str, names)), units.isin(names).to_numpy()
-
-
-def _each(units: pd.Series) -> list[Group]:
-    return [_group(units, [name]) for name in sorted(units.unique())]
-
-
-def _dealt(units: pd.Series, number: int) -> list[Group]:
-    """At most `number` groups of units (speakers, sessions), dealt in sorted order."""
-    return [_group(units, part) for part in np.array_split(sorted(units.unique()), max(1, number)) if len(part)]
-
-
-def _has_sessions(chosen: pd.DataFrame) -> bool:
-    """Whether leaving sessions out leaves speakers out: all have one of several, and nobody is in two."""
-    sessions = chosen.groupby("speaker")["session"].nunique()
-    return chosen["session"].notna().all() and sessions.le(1).all() and chosen["session"].nunique() > 1
-
-
-def _sessions(chosen: pd.DataFrame, folds: int) -> list[Group]:
-    """All sessions, or `folds` groups of speakers where there are none."""
-    return _each(chosen["session"]) if _has_sessions(chosen) else _dealt(chosen["speaker"], folds)
-
-
-def _five(chosen: pd.DataFrame, protocol: str) -> list[Group]:
-    """The five sessions, or what stands for them: groups of sessions where there are more, else of speakers."""
-    groups = _dealt(chosen["session" if _has_sessions(chosen) else "speaker"], 5)
-    if len(groups) < 5:
-        raise InputError(f"{protocol} needs five sessions, or five speakers without sessions, and found {len(groups)}.")
-    return groups
-
-
-def _both_ways(chosen: pd.DataFrame) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Of each session, or group of speakers, one half to test and one to choose on; then the other way round."""
-    speakers, folds = chosen["speaker"], []
-    alone = chosen.groupby("session")["speaker"].nunique().eq(1).all()  # then a session is a speaker by another name
-    pairs = _dealt(speakers, min(5, speakers.nunique() // 2))
-    for name, rows in _each(chosen["session"]) if _has_sessions(chosen) and not alone else pairs:
-        halves = [_group(speakers, half) for half in np.array_split(sorted(speakers[rows].unique()), 2)]
-        if not halves[1][0]:
-            raise InputError(f"Of each session one speaker is tested and one chosen on, and {name} has one only.")
-        folds += _with_next(halves)
-    return folds
-
-
-def _with_next(groups: list[Group]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Each group in turn to test, the next one to choose on."""
-    return [(*group, following[1]) for group, following in zip(groups, groups[1:] + groups[:1], strict=True)]
-
-
-def _task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[tuple], auxiliary=None) -> Task:
+def _task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[Group] | Sides, auxiliary=None) -> Task:
     """Test on a side, choose on another where there is one, train on the rest; raise where that cannot work."""
     corpus, folds = chosen.attrs.get("corpus", "this corpus"), []
     for name, test, *validation in sides:
@@ -395,6 +356,6 @@ def _task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[tupl
     if len(folds) < len(sides):
         has = f"{chosen['speaker'].nunique()} speakers, to be tested in {len(sides)} group(s)"
         raise InputError(f"{protocol} needs more speakers or sessions than {corpus} has: {has}.")
-    if auxiliary and "dominance" not in auxiliary:
+    if auxiliary and not _is_rated(chosen):
         corpus = f"{corpus} (mapped)"
     return Task(protocol, corpus, chosen, labels, classes, tuple(folds), auxiliary or {})

@@ -44,6 +44,7 @@ COUNTS = {
     "zhao2021": (2943, 10, (2422, 250, 271)),
     "common_loso": (2280, 5, (1465, 393, 422)),
     "common_speakers": (2280, 10, (1858, 205, 217)),
+    "common_levels": (10039, 5, (6409, 1811, 1819)),
     "leaky_random_utterances": (2280, 5, (1368, 456, 456)),
     "leaky_best_epoch_on_test": (2280, 5, (1858, 422, 422)),
     "leaky_marker_as_speaker": (2280, 10, None),

@@ -19,6 +19,7 @@ from serlib.protocols import (
     FOUR_EMOTIONS,
     PROTOCOLS,
     cai2021,
+    common_levels,
     common_loso,
     common_speakers,
     jalal2020,
@@ -28,9 +29,10 @@ from serlib.protocols import (
 
 properties = settings(max_examples=40, deadline=None, database=None, derandomize=True)
 ZHANG2019 = INFERRED, STATED = (protocols.zhang2019_inferred, protocols.zhang2019_stated)
-CLEAN = (li2018, *ZHANG2019, cai2021, jalal2020, zhao2021, common_loso, common_speakers)
+CLEAN = (li2018, *ZHANG2019, cai2021, jalal2020, zhao2021, common_loso, common_speakers, common_levels)
 BOTH_WAYS, ONE_FOLD = (cai2021, zhao2021), (*ZHANG2019, jalal2020)
-LEAVES_SESSIONS_OUT = (*ONE_FOLD, *BOTH_WAYS, common_loso)
+LEAVES_SESSIONS_OUT = (*ONE_FOLD, *BOTH_WAYS, common_loso, common_levels)
+OF_LEVELS = (*ZHANG2019, common_levels)
 
 # Improvised utterances of IEMOCAP's speakers, counted in the release, in the order of EMOTIONS.
 EMOTIONS = ("neutral", "happiness", "excitement", "sadness", "anger")
@@ -73,7 +75,7 @@ FIGURES = {
     "all4_hapexc": (5531, (1085, 1023, 1151, 1031, 1241), (1103, 1636, 1708, 1084)),
     "vad_all": (10039, (1819, 1811, 2136, 2103, 2170), ()),
 }
-SELECTED = {zhao2021: "impro4_hapexc", jalal2020: "all4_hapexc"} | dict.fromkeys(ZHANG2019, "vad_all")
+SELECTED = {zhao2021: "impro4_hapexc", jalal2020: "all4_hapexc"} | dict.fromkeys(OF_LEVELS, "vad_all")
 
 
 def each(some):
@@ -175,13 +177,17 @@ def check(protocol, task):
             train, validation, test = ({*unit.iloc[part]} for part in (fold.train, fold.validation, fold.test))
             assert not train & (validation | test)
             assert not validation & test or (protocol in BOTH_WAYS and unit is not speaker)
-        assert {*task.labels[fold.train]} == {*range(len(task.classes))} >= {*task.labels}
+        assert {*task.labels[fold.train]} - {-1} == {*range(len(task.classes))} >= {*task.labels} - {-1}
         np.testing.assert_array_equal(fold.normalise, fold.train)
     names = [fold.name for fold in task.folds]
     assert len({*names}) == len(names) and (len(names) == 1) == (protocol in ONE_FOLD)
     assert protocol in ONE_FOLD or sorted(row for fold in task.folds for row in fold.test) == everyone
     assert task.protocol == protocol.__name__ and task.table.index.equals(pd.RangeIndex(len(everyone)))
     assert all(len(labels) == len(everyone) for labels in (task.labels, *task.auxiliary.values()))
+    assert (task.dimension is not None) == (protocol in OF_LEVELS)
+    assert task.dimension is None or task.labels.tolist() == task.auxiliary[task.dimension].tolist()
+    for name in () if task.corpus.endswith("(mapped)") else task.auxiliary:
+        np.testing.assert_array_equal(task.auxiliary[name] == -1, task.table[name].isna())
     if task.classes == FOUR_EMOTIONS:
         heard = task.table["emotion"].replace("excitement", "happiness").tolist()
         assert [task.classes[label] for label in task.labels] == heard
@@ -250,6 +256,19 @@ def test_zhang2019_on_iemocap(protocol, dimension, train, validation, test):
     assert list(task.auxiliary) == ["valence", "activation", "dominance"]
     np.testing.assert_array_equal(task.labels, task.auxiliary[dimension])
     np.testing.assert_array_equal(protocol(iemocap()).labels, task.auxiliary["activation"])  # the default
+
+
+@pytest.mark.parametrize("dimension", LEVELS)
+def test_common_levels_on_iemocap(dimension):
+    """Else what all systems are compared on would be other utterances, levels or folds than it says."""
+    task = common_levels(iemocap(), dimension)
+    check(common_levels, task)
+    assert [fold.name for fold in task.folds] == list(SESSIONS) and list(task.auxiliary) == list(LEVELS)
+    assert [tuple(np.bincount(task.labels[fold.test])) for fold in task.folds] == LEVELS[dimension]
+    assert sizes(task, "test") == [1819, 1811, 2136, 2103, 2170]
+    assert sizes(task, "validation") == [1811, 2136, 2103, 2170, 1819]
+    assert (task.dimension, task.classes) == (dimension, ("low", "middle", "high"))
+    assert common_levels(iemocap()).dimension == INFERRED(iemocap()).dimension == "activation"
 
 
 def test_cai2021_on_iemocap():
@@ -356,7 +375,7 @@ def test_a_duration_that_changes_the_segments_is_refused():
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
-        *((protocol, "vad_all on iemocap: in all: expected 10039, found 0") for protocol in ZHANG2019),
+        *((protocol, "vad_all on iemocap: in all: expected 10039, found 0") for protocol in OF_LEVELS),
         (cai2021, "Ratings are missing, of 2280 utterances"),
     ],
 )
@@ -392,7 +411,9 @@ def corpora(draw, kinds=("no sessions", "pairs", "one each", "some missing")):
     if kind == "some missing":
         table.loc[rng.random(len(table)) < 0.2, "session"] = pd.NA
     if draw(st.booleans()):
-        table[["valence", "activation", "dominance"]] = rng.integers(4, 21, (len(table), 3)) / 4
+        ratings = rng.integers(4, 21, (len(table), 3)) / 4
+        ratings[rng.random(ratings.shape) < draw(st.sampled_from([0, 0.2]))] = np.nan
+        table[["valence", "activation", "dominance"]] = ratings
     table["duration"] = rng.uniform(0.3, 10, len(table))
     table.attrs = {"corpus": "test", "may be refused": speakers < 10 or kind == "one each"}
     return table
@@ -444,7 +465,7 @@ some_rating = st.sampled_from([np.nan, 0.1, 2.0, 3.0, 4.0, 70.0])
 @given(
     st.lists(utterance, max_size=3) | st.lists(utterance, max_size=12),
     st.lists(some_rating, min_size=1, max_size=3),
-    st.sets(st.sampled_from(["session", "emotion", "scenario", "valence"])),
+    st.sets(st.sampled_from(["session", "emotion", "scenario", "valence", "activation"])),
 )
 def test_a_poor_corpus_is_refused_or_right(protocol, utterances, ratings, absent):
     """Else an empty, tiny or half-labelled corpus would end in an error that says nothing to its owner."""
@@ -480,12 +501,62 @@ def test_other_emotions_are_left_out():
     assert task.table.index.equals(pd.RangeIndex(30)) and {*task.labels} == {0, 1, 2, 3}
 
 
-def test_rows_without_ratings_are_left_out():
-    """Else a rated corpus would be refused for one utterance that nobody rated."""
+def test_rows_with_some_ratings():
+    """Else a rating would be lost for want of another, or a level be invented where nobody gave a rating."""
     table = rated(simple(10), 1, 3, 5, 3, 2)
-    table.loc[7, "dominance"] = np.nan
-    task = INFERRED(table)
-    assert {*table["utterance_id"]} - {*task.table["utterance_id"]} == {"u7"} and task.corpus == "test"
+    table.loc[7, "dominance"] = table.loc[8, "activation"] = np.nan
+    table.loc[9, ["valence", "activation", "dominance"]] = np.nan
+    for protocol in OF_LEVELS:
+        task = protocol(table)
+        check(protocol, task)
+        assert {*table["utterance_id"]} - {*task.table["utterance_id"]} == {"u9"} and task.corpus == "test"
+        lost = {name: task.table["utterance_id"][levels < 0].tolist() for name, levels in task.auxiliary.items()}
+        assert lost == {"valence": [], "activation": ["u8"], "dominance": ["u7"]}
+        assert task.counts().to_numpy().sum() == len(task.table) - 1
+    task = cai2021(table)
+    assert task.labels.min() == 0 and [levels.min() for levels in task.auxiliary.values()] == [-1] * 3
+
+
+@pytest.mark.parametrize("corpus_name", ["iemocap", "synthetic:full"])
+def test_iemocap_with_a_lost_rating_is_refused(corpus_name):
+    """Else a copy with a damaged label file would be trained on fewer levels than the paper had, and say nothing."""
+    row = first("improvised", "neutral")
+    for protocol, utterances in (*((protocol, 10039) for protocol in OF_LEVELS), (cai2021, 2280)):
+        message = f"Ratings are missing, of {utterances} utterances: {{'dominance': 1}}"
+        with pytest.raises(InputError, match=re.escape(message)):
+            protocol(changed(row, corpus_name, dominance=np.nan))
+        assert protocol(changed(row, "part of iemocap", dominance=np.nan)).auxiliary["dominance"].min() == -1
+
+
+def test_a_dimension_that_nobody_rated():
+    """Else a model would be scored on labels that are all missing, or the ratings that there are be left unused."""
+    table = rated(simple(10), 1, 3, 5, 3, 2).assign(dominance=np.nan)
+    for protocol in OF_LEVELS:
+        task = protocol(table, "valence")
+        check(protocol, task)
+        assert list(task.auxiliary) == ["valence", "activation"] and task.corpus == "test"
+        assert task.classes == ("low", "middle", "high") and task.dimension == "valence"
+        with pytest.raises(InputError, match="scores one of valence, activation on this corpus, not 'dominance'"):
+            protocol(table, "dominance")
+
+
+@each(OF_LEVELS)
+def test_a_level_that_only_the_tested_have(protocol):
+    """Else rows without a label would count as a class, and a level that training lacks be tested."""
+    table = rated(simple(10), 1, 3, 5, 3, 2)
+    others = ~table["speaker"].isin(["s08", "s09"] if protocol is STATED else ["s00", "s01"])
+    table.loc[others & (table["activation"] == 5), "activation"] = np.nan
+    with pytest.raises(InputError, match=r"training part of fold '[s0-9+]+' holds no high"):
+        protocol(table)
+    check(protocol, protocol(table, "valence"))
+
+
+@pytest.mark.parametrize("sessions", [True, False])
+@pytest.mark.parametrize(("speakers", "folds"), [(7, 3), (12, 5), (12, 12)])
+def test_common_levels_has_the_folds_of_common_loso(speakers, folds, sessions):
+    """Else emotions and dimensions would be compared on other speakers."""
+    table = rated(simple(speakers, sessions), 1, 3, 5, 3, 2)
+    assert by_ids(common_levels(table, folds=folds))[1] == by_ids(common_loso(table, folds))[1]
 
 
 def test_groups_that_stand_for_sessions():
@@ -587,7 +658,7 @@ def test_another_scale_is_refused(ratings, message):
             discretise(np.array(ratings))
         with pytest.raises(InputError, match="1 of 2 utterances have no rating on the scale from 1 to 5"):
             discretise(np.array([3, np.nan]))
-    for protocol in (*ZHANG2019, cai2021):
+    for protocol in (*OF_LEVELS, cai2021):
         with pytest.raises(InputError, match=f"scale from 1 to 5; these go from {message}"):
             protocol(rated(simple(10), *ratings))
 
@@ -606,14 +677,14 @@ def test_levels_mapped_from_emotions():
         **{"excitement": (1, 1), "happiness": (1, 1), "surprise": (1, 1), "calm": (1, 0), "neutral": (1, 0)},
     }
     table = simple(5, emotions=(*mapped, "frustration"))
-    tasks = [(cai2021(table), 40), *((protocol(table), 100) for protocol in ZHANG2019)]
+    tasks = [(cai2021(table), 40), *((protocol(table), 100) for protocol in OF_LEVELS)]
     for task, rows in tasks:
         assert task.corpus == "test (mapped)" and list(task.auxiliary) == ["valence", "activation"]
         expected = np.array([mapped[emotion] for emotion in task.table["emotion"]])
         assert len(expected) == rows
         np.testing.assert_array_equal(np.transpose([*task.auxiliary.values()]), expected)
     assert tasks[0][0].classes == FOUR_EMOTIONS and jalal2020(table).corpus == "test"
-    for protocol in ZHANG2019:
+    for protocol in OF_LEVELS:
         for dimension in ("valence", "activation"):
             task = protocol(table, dimension)
             check(protocol, task)

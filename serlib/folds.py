@@ -1,0 +1,91 @@
+"""Who is tested when: speakers and sessions dealt into groups, and groups into the sides of folds.
+
+A side of a fold is a mask over the rows of a task's table, and a group is a name with such a mask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from serlib.errors import InputError
+
+Group = tuple[str, np.ndarray]  # its name, its rows
+Sides = list[tuple[str, np.ndarray, np.ndarray]]  # of each fold: its name, the rows to test, the rows to choose on
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers of a task's table to train, choose (where a protocol does) and test on.
+
+    `normalise` are the rows whose statistics may scale the features: those to train on, except where it leaks.
+    Page: notebooks/01.
+    """
+
+    name: str
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    normalise: np.ndarray
+
+
+def group_of(units: pd.Series, names: Sequence) -> Group:
+    """The rows of some speakers or sessions: `units` names the one of each row. Page: book/which_iemocap."""
+    return "+".join(map(str, names)), units.isin(names).to_numpy()
+
+
+def one_each(units: pd.Series) -> list[Group]:
+    """A group for each unit (speaker, session), in sorted order. Page: book/which_iemocap."""
+    return [group_of(units, [name]) for name in sorted(units.unique())]
+
+
+def dealt(units: pd.Series, number: int) -> list[Group]:
+    """At most `number` groups of units (speakers, sessions), dealt in sorted order. Page: book/which_iemocap."""
+    return [group_of(units, part) for part in np.array_split(sorted(units.unique()), max(1, number)) if len(part)]
+
+
+def has_sessions(chosen: pd.DataFrame) -> bool:
+    """Whether leaving sessions out leaves speakers out: all have one of several, and nobody is in two.
+
+    Page: book/which_iemocap.
+    """
+    sessions = chosen.groupby("speaker")["session"].nunique()
+    return chosen["session"].notna().all() and sessions.le(1).all() and chosen["session"].nunique() > 1
+
+
+def session_parts(chosen: pd.DataFrame, folds: int) -> list[Group]:
+    """All sessions, or `folds` groups of speakers where there are none. Page: book/which_iemocap."""
+    return one_each(chosen["session"]) if has_sessions(chosen) else dealt(chosen["speaker"], folds)
+
+
+def five_parts(chosen: pd.DataFrame, protocol: str) -> list[Group]:
+    """The five sessions, or what stands for them: groups of sessions where there are more, else of speakers.
+
+    Raises InputError, in the name of `protocol`, where there are fewer. Page: book/which_iemocap.
+    """
+    groups = dealt(chosen["session" if has_sessions(chosen) else "speaker"], 5)
+    if len(groups) < 5:
+        raise InputError(f"{protocol} needs five sessions, or five speakers without sessions, and found {len(groups)}.")
+    return groups
+
+
+def both_ways(chosen: pd.DataFrame) -> Sides:
+    """Of each session, or group of speakers, one half to test and one to choose on; then the other way round.
+
+    Raises InputError where a session has one speaker only. Page: book/which_iemocap.
+    """
+    speakers, folds = chosen["speaker"], []
+    alone = chosen.groupby("session")["speaker"].nunique().eq(1).all()  # then a session is a speaker by another name
+    pairs = dealt(speakers, min(5, speakers.nunique() // 2))
+    for name, rows in one_each(chosen["session"]) if has_sessions(chosen) and not alone else pairs:
+        halves = [group_of(speakers, half) for half in np.array_split(sorted(speakers[rows].unique()), 2)]
+        if not halves[1][0]:
+            raise InputError(f"Of each session one speaker is tested and one chosen on, and {name} has one only.")
+        folds += with_next(halves)
+    return folds
+
+
+def with_next(groups: list[Group]) -> Sides:
+    """Each group in turn to test, the next one to choose on. Page: book/which_iemocap."""
+    return [(*group, following[1]) for group, following in zip(groups, groups[1:] + groups[:1], strict=True)]
