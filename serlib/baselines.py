@@ -12,31 +12,58 @@ from sklearn.svm import SVC
 
 from serlib.errors import InputError
 from serlib.features import extract, functionals
+from serlib.metrics import uar
 from serlib.protocols import Fold, Task
 from serlib.results import Record, cross_validate
 
 
-def functionals_svm(task: Task, folder: Path | None = None, folds: int | None = None) -> Record:
-    """eGeMAPS functionals, standardised, and a linear SVM whose C is chosen by UAR on training speakers only.
+def functionals_svm(
+    task: Task, folder: Path | None = None, folds: int | None = None, choose_on: str = "training"
+) -> Record:
+    """eGeMAPS functionals, standardised, and a linear SVM, trained on the fold's training rows. C is chosen by UAR.
 
-    C is taken from 10⁻⁴ to 1 by an inner cross-validation that keeps speakers apart; the mean and the deviation of a
-    functional come from the fold's rows `normalise`. Page: notebooks/01.
+    C is taken from 10⁻⁴ to 1: by an inner cross-validation of the training rows that keeps speakers apart, or, with
+    `choose_on="development"`, on the fold's validation rows. The mean and the deviation of a functional come from the
+    fold's rows `normalise`. Rows without a label neither train nor choose. Raises InputError where there is nothing to
+    choose on. Page: notebooks/01.
     """
+    if choose_on not in ("training", "development"):
+        raise InputError(f"C is chosen on training or on development, not on {choose_on!r}.")
     features = np.stack(extract(task.table, functionals))
-    speakers = task.table["speaker"].to_numpy()
+    speakers, choices = task.table["speaker"].to_numpy(), np.logspace(-4, 0, 9)
 
-    def test_fold(fold: Fold, place: Path | None) -> dict:
-        heard = len(set(speakers[fold.train]))
+    def chosen_in_training(scaled: np.ndarray, fold: Fold) -> GridSearchCV:
+        train = labelled(task, fold.train)
+        heard = len(set(speakers[train]))
         if heard < 2:
             raise InputError("C is chosen across speakers: training needs at least two of them.")
+        inner = GroupKFold(min(5, heard))
+        search = GridSearchCV(SVC(kernel="linear"), {"C": choices}, scoring="balanced_accuracy", cv=inner)
+        return search.fit(scaled[train], task.labels[train], groups=speakers[train])
+
+    def chosen_in_development(scaled: np.ndarray, fold: Fold) -> SVC:
+        train, chosen = labelled(task, fold.train), labelled(task, fold.validation)
+        if not len(chosen):
+            raise InputError(f"C is chosen on development, and fold {fold.name!r} of {task.protocol} has none.")
+        machines = [SVC(kernel="linear", C=choice).fit(scaled[train], task.labels[train]) for choice in choices]
+        return max(machines, key=lambda machine: uar(task.labels[chosen], machine.predict(scaled[chosen])))
+
+    def test_fold(fold: Fold, place: Path | None) -> dict:
         scaled = StandardScaler().fit(features[fold.normalise]).transform(features)
-        inner, choices = GroupKFold(min(5, heard)), {"C": np.logspace(-4, 0, 9)}
-        search = GridSearchCV(SVC(kernel="linear"), choices, scoring="balanced_accuracy", cv=inner)
-        search.fit(scaled[fold.train], task.labels[fold.train], groups=speakers[fold.train])
-        return {"predicted": search.predict(scaled[fold.test])}
+        if choose_on == "training":
+            return {"predicted": chosen_in_training(scaled, fold).predict(scaled[fold.test])}
+        machine = chosen_in_development(scaled, fold)
+        seen = {"predicted": machine.predict(scaled[fold.validation])}
+        return {"predicted": machine.predict(scaled[fold.test]), "validation": seen}
 
     name, settings = "eGeMAPS + linear SVM", {"C": "inner cross-validation"}
+    settings = {"C": "development"} if choose_on == "development" else settings
     return cross_validate(task, test_fold, name, "baselines.functionals_svm", settings, folder=folder, folds=folds)
+
+
+def labelled(task: Task, rows: np.ndarray) -> np.ndarray:
+    """Of some rows of a task those that have a label. Page: notebooks/01."""
+    return rows[task.labels[rows] >= 0]
 
 
 def words_bayes(task: Task, folder: Path | None = None, folds: int | None = None) -> Record:
@@ -50,7 +77,8 @@ def words_bayes(task: Task, folder: Path | None = None, folds: int | None = None
 
     def test_fold(fold: Fold, place: Path | None) -> dict:
         machine = make_pipeline(CountVectorizer(ngram_range=(1, 2)), MultinomialNB(fit_prior=False))
-        machine.fit(texts[fold.train], task.labels[fold.train])
+        train = labelled(task, fold.train)
+        machine.fit(texts[train], task.labels[train])
         return {"predicted": machine.predict(texts[fold.test])}
 
     name, settings = "words + naive Bayes", {"words": "1 to 2"}

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,20 @@ def functionals(waveform: np.ndarray) -> np.ndarray:
 
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
     return smile.process_signal(waveform, RATE).to_numpy(dtype=np.float32)[0]
+
+
+def descriptors(waveform: np.ndarray) -> np.ndarray:
+    """The 23 low-level descriptors behind eGeMAPS, one row every 10 ms, by openSMILE, `(frames, 23)`.
+
+    Loudness, spectral shape, pitch, voice quality and formants, smoothed over three frames, as eGeMAPS v01 has them:
+    v02 adds the bandwidths of two formants. Page: notebooks/02.
+    """
+    import opensmile
+
+    with warnings.catch_warnings():  # openSMILE prefers its later set, of 25; papers before it have 23
+        warnings.simplefilter("ignore", UserWarning)
+        smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv01b, opensmile.FeatureLevel.LowLevelDescriptors)
+    return smile.process_signal(waveform, RATE).to_numpy(dtype=np.float32)
 
 
 def _sources(function: Callable) -> set[str]:

@@ -68,7 +68,7 @@ def spectrogram_axes(axes: plt.Axes, matrix: np.ndarray, seconds: float, top_hz:
     axes.set(xlabel="time (s)", ylabel="frequency (kHz)")
 
 
-def live_curve(title: str):
+def live_curve(title: str, classes: int = 4):
     """A function of `fit`'s history that draws the loss while it falls, each time in one place. Page: notebooks/01."""
     handle = display(HTML(f"<p>{escape(title)}: waiting for the first epoch.</p>"), display_id=True)
 
@@ -76,7 +76,7 @@ def live_curve(title: str):
         losses = [loss for entry in history for loss in entry["losses"]]
         figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
         axes.plot(range(1, len(losses) + 1), losses, ".-", color="#345")
-        axes.axhline(np.log(4), color="grey", linestyle=":", label="chance, ln 4")
+        axes.axhline(np.log(classes), color="grey", linestyle=":", label=f"chance, ln {classes}")
         axes.legend(frameon=False)
         axes.set(xlabel="updates", ylabel="training loss (nats)", title=title, ylim=(0, None))
         fell = f"{losses[0]:.2f} at first, {np.mean(losses[-5:]):.2f} over the last five"

@@ -15,17 +15,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import confusion_matrix
+from torch import nn
 
 from serlib import metrics
 from serlib.cache import digest, write_atomically
 from serlib.device import choose_device, choose_precision
 from serlib.errors import InputError
-from serlib.protocols import Task
+from serlib.protocols import Fold, Task
+from serlib.training import best_epoch
 
 REFERENCE = Path(__file__).parent / "reference"  # inside the package, so that a lone notebook can show them
 PACKAGES = ("torch", "numpy", "librosa", "scikit-learn", "opensmile")  # whose versions a record names
-CODE = ("audio", "device", "features", "protocols", "training")  # where `code_hash` looks, beside the source's module
+# Where `code_hash` looks, beside the source's module.
+CODE = ("attention", "audio", "device", "features", "folds", "metrics", "protocols", "sequences", "training")
 
 
 @dataclasses.dataclass
@@ -34,7 +39,9 @@ class Record:
 
     `source` is the function of serlib that made it, `code` the hash of all that this function depends on. `folds` holds
     for each fold its name, utterance ids, speakers, labels, predictions and seconds; for a network also class scores,
-    updates, final training loss and the file of its weights. Page: notebooks/01.
+    updates, final training loss and the file of its weights. A label of -1 says that nobody gave one. Beside these
+    there may be `tasks`, labels and predictions of the same rows in further dimensions, and `validation`, all this
+    for the rows that were chosen on: `on` shows them. Page: notebooks/01.
     """
 
     model: str
@@ -49,29 +56,52 @@ class Record:
     date: str
     folds: list[dict]
 
+    def on(self, task: str | None = None, part: str = "test") -> "Record":
+        """The same run on another of its dimensions, or on the `validation` part: a record of its own.
+
+        Raises InputError when the run has no such dimension or part.
+        """
+        own, folds = task in (None, self.settings.get("dimension")), []
+        for fold in self.folds:
+            rows = {"test": fold, "validation": fold.get("validation")}.get(part) or {}
+            if not (answers := rows if own else rows.get("tasks", {}).get(task)):
+                what = part if own else f"{task}, {part}"
+                raise InputError(f"The record of {self.model} ({self.corpus}, {self.protocol}) does not hold: {what}.")
+            kept = {key: value for key, value in fold.items() if key not in ("scores", "tasks", "validation")}
+            found = {"label": answers["label"], "predicted": answers["predicted"]}
+            folds.append(kept | {key: rows[key] for key in ("utterance_id", "speaker")} | found)
+        settings = self.settings if own else self.settings | {"dimension": task}
+        return dataclasses.replace(self, settings=settings, folds=folds)
+
     def predictions(self) -> pd.DataFrame:
-        """One row per tested utterance: utterance_id, speaker, label, predicted, fold."""
+        """One row per tested utterance that has a label: utterance_id, speaker, label, predicted, fold."""
         columns = ["utterance_id", "speaker", "label", "predicted"]
         parts = [pd.DataFrame({c: fold[c] for c in columns} | {"fold": fold["name"]}) for fold in self.folds]
-        return pd.concat(parts, ignore_index=True)
+        rows = pd.concat(parts, ignore_index=True)
+        return rows[rows["label"] >= 0].reset_index(drop=True)
 
     def confusion(self) -> np.ndarray:
         """Counts `(classes, classes)` over all tested utterances: true class in rows."""
-        rows = self.predictions()
-        return confusion_matrix(rows["label"], rows["predicted"], labels=range(len(self.classes)))
+        rows, classes = self.predictions(), range(len(self.classes))
+        if rows.empty:
+            return np.zeros((len(classes), len(classes)), dtype=int)
+        return confusion_matrix(rows["label"], rows["predicted"], labels=classes)
 
     def recalls(self) -> dict[str, float]:
         """Recall of each class and, as `overall`, the accuracy over all tested utterances."""
         matrix = self.confusion()
         found = matrix.diagonal() / matrix.sum(1).clip(1)
-        return {"overall": matrix.trace() / matrix.sum(), **dict(zip(self.classes, found, strict=True))}
+        return {"overall": matrix.trace() / (matrix.sum() or np.nan), **dict(zip(self.classes, found, strict=True))}
 
     def scores(self) -> dict[str, tuple[float, float, float]]:
         """Overall accuracy and UAR over all tested utterances, each with the ends of its interval over speakers.
 
-        With fewer than three speakers the interval of the accuracy is Wilson's, and that of the UAR NaN.
+        With fewer than three speakers the interval of the accuracy is Wilson's, and that of the UAR NaN. Where nothing
+        has a label, all are NaN.
         """
         labels, predicted, speakers = (self.predictions()[n].to_numpy() for n in ("label", "predicted", "speaker"))
+        if not len(labels):
+            return dict.fromkeys(("overall_accuracy", "uar"), (np.nan, np.nan, np.nan))
         wilson = metrics.wilson_interval(int((labels == predicted).sum()), len(labels))
         ends = {metrics.overall_accuracy: wilson, metrics.uar: (np.nan, np.nan)}
         if len(set(speakers)) > 2:
@@ -85,6 +115,8 @@ class Record:
     def shown(self, score: str) -> str:
         """A score in per cent with its interval; a dagger marks a number of earlier code."""
         value, low, high = (100 * number for number in self.scores()[score])
+        if np.isnan(value):
+            return "no label"
         interval = "" if np.isnan(low) else f" [{low:.0f}, {high:.0f}]"
         return f"{value:.1f}{interval}{'' if self.is_current() else ' †'}"
 
@@ -144,17 +176,21 @@ def cross_validate(
 ) -> Record:
     """Run `test_fold(fold, place)` for each fold and gather what it returns in a record.
 
-    `test_fold` returns at least `scores` `(utterances, classes)` or `predicted` for the fold's test rows. With a
-    `folder` the record is written there after every fold, and a second call goes on where the first was stopped;
-    `place` is a path without ending for its checkpoint and weights. Other code, settings or utterances get another
-    file. `folds` takes only the first few. Raises InputError for a torn record. Page: notebooks/01.
+    `test_fold` returns at least `scores` `(utterances, classes)` or `predicted` `(utterances,)` for the fold's test
+    rows. It may add `tasks`, for further dimensions of the task scores or predictions by name, and `validation`: a
+    dictionary of the same kind for the rows to choose on. Of these two only predictions are kept. With a `folder` the
+    record is written there after every fold, and a second call goes on where the first was stopped; `place` is a path
+    without ending for its checkpoint and weights. Other code, settings or utterances get another file. `folds` takes
+    only the first few. Raises InputError for a torn record. Page: notebooks/01.
     """
+    settings = settings | ({"dimension": task.dimension} if task.dimension else {})
     settings = json.loads(json.dumps(settings))  # as it will be read back
     code, date = code_hash(source, task.protocol), datetime.date.today().isoformat()
     about = (model, source, task.corpus, task.protocol, list(task.classes), settings, seed, code)
     record = Record(*about, environment(), date, folds=[])
     ids, tests = task.table["utterance_id"].tolist(), [fold.test.tolist() for fold in task.folds]
-    key = digest(model, settings, seed, code, ids, task.labels.tolist(), tests)[:8]
+    more = [(name, labels.tolist()) for name, labels in task.auxiliary.items()]
+    key = digest(model, settings, seed, code, ids, task.labels.tolist(), tests, *more)[:8]
     stem = folder and Path(folder) / f"{_file_name(model)}_{_file_name(task.corpus)}_{task.protocol}_{key}"
     path = folder and Path(f"{stem}.json")
     if path and path.exists():
@@ -163,17 +199,98 @@ def cross_validate(
         start = time.perf_counter()
         outcome = test_fold(fold, stem and Path(f"{stem}_{_file_name(fold.name)}"))
         outcome.setdefault("seconds", time.perf_counter() - start)
-        if "scores" in outcome:
-            scores = np.asarray(outcome["scores"])
-            outcome |= {"predicted": scores.argmax(1), "scores": scores.round(4).astype(float)}
-        rows = task.table.iloc[fold.test]
-        entry = {"name": fold.name, **rows[["utterance_id", "speaker"]], "label": task.labels[fold.test], **outcome}
-        record.folds.append({key: np.asarray(value).tolist() for key, value in entry.items()})
+        record.folds.append(_plain({"name": fold.name, **_rows(task, fold.test, outcome)}))
+        if chosen := outcome.get("validation"):
+            record.folds[-1]["validation"] = _plain(_rows(task, fold.validation, chosen, keep_scores=False))
         if path:
             with write_atomically(path) as file:
                 file.write(json.dumps(dataclasses.asdict(record)).encode())
             Path(f"{stem}_{_file_name(fold.name)}.checkpoint").unlink(missing_ok=True)
     return record
+
+
+def cross_validate_network(
+    task: Task,
+    make_model: Callable[[], nn.Module],
+    train: Callable[[Fold, Path | None], tuple[nn.Module, list[dict]]],
+    test: Callable[[nn.Module, Fold], dict | np.ndarray],
+    *,
+    model: str,
+    source: str,
+    settings: dict,
+    seed: int = 0,
+    folder: Path | None = None,
+    folds: int | None = None,
+) -> tuple[Record, dict[str, nn.Module]]:
+    """`cross_validate` a network: the record, and each fold's network by the name of the fold, in eval mode.
+
+    `train(fold, checkpoint)` gives the network and the history of `fit`; `test(network, fold)` what a `test_fold`
+    returns, or the scores alone. The record gets updates, final loss, seconds and the best epoch where there is one.
+    With a `folder` a stopped run goes on from its checkpoint, and the weights are kept there; networks of an earlier
+    call are made by `make_model()` and get theirs. Raises InputError when they are missing or torn.
+    Page: notebooks/01.
+    """
+    trained: dict[str, nn.Module] = {}
+
+    def test_fold(fold: Fold, place: Path | None) -> dict:
+        network, history = train(fold, place and Path(f"{place}.checkpoint"))
+        trained[fold.name] = network.eval()
+        outcome = test(network, fold)
+        outcome = dict(outcome) if isinstance(outcome, dict) else {"scores": outcome}
+        outcome |= {"updates": history[-1]["updates"], "loss": float(np.mean(history[-1]["losses"]))}
+        outcome["seconds"] = sum(epoch["seconds"] for epoch in history)
+        if "score" in history[-1]:
+            outcome["best_epoch"] = best_epoch(history)
+        if place:
+            outcome["weights"] = f"{place.name}.safetensors"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+            save_file(weights, place.with_name(outcome["weights"]))
+        return outcome
+
+    record = cross_validate(task, test_fold, model, source, settings, seed, folder, folds)
+    for fold in record.folds:
+        if fold["name"] not in trained:  # it was, in an earlier call
+            trained[fold["name"]] = make_model().eval()
+            trained[fold["name"]].load_state_dict(_weights(Path(folder), fold))
+    return record, {fold["name"]: trained[fold["name"]] for fold in record.folds}
+
+
+def _weights(folder: Path, fold: dict) -> dict[str, torch.Tensor]:
+    """The weights that a fold's entry in a record names."""
+    try:
+        return load_file(folder / fold["weights"])
+    except (OSError, SafetensorError) as error:
+        record = fold["weights"].removesuffix(f"_{_file_name(fold['name'])}.safetensors") + ".json"
+        what = f"{folder / fold['weights']}: these weights are missing or torn"
+        raise InputError(f"{what}. Delete {record} beside them to train again.") from error
+
+
+def _rows(task: Task, rows: np.ndarray, outcome: dict, keep_scores: bool = True) -> dict:
+    """Some rows of a task: whose they are, their labels, and what a fold's outcome says of them."""
+    entry = {**task.table.iloc[rows][["utterance_id", "speaker"]], "label": task.labels[rows]}
+    entry |= {key: value for key, value in outcome.items() if key not in ("scores", "tasks", "validation")}
+    if "scores" in outcome:
+        entry["predicted"] = _classes(outcome["scores"])
+        entry |= {"scores": np.asarray(outcome["scores"]).round(4).astype(float)} if keep_scores else {}
+    if further := outcome.get("tasks"):
+        entry["tasks"] = {
+            name: {"label": task.auxiliary[name][rows], "predicted": _classes(found)} for name, found in further.items()
+        }
+    return entry
+
+
+def _classes(found: np.ndarray) -> np.ndarray:
+    """Class numbers `(utterances,)`, from themselves or from scores `(utterances, classes)`."""
+    found = np.asarray(found)
+    return found.argmax(1) if found.ndim == 2 else found
+
+
+def _plain(value: object) -> object:
+    """As JSON will give it back."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return np.asarray(value).tolist()
 
 
 def _file_name(name: str) -> str:

@@ -1,5 +1,6 @@
 """The fourth room: one training loop for every chapter."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from tqdm.auto import tqdm
 from serlib.cache import digest, write_atomically
 from serlib.device import autocast, choose_device, choose_precision, seed_everything
 from serlib.errors import InputError
+from serlib.sequences import buckets, pad
 
 Pair = tuple[Tensor, Tensor]
 
@@ -28,26 +30,34 @@ def batches(inputs: Tensor, targets: Tensor, size: int, generator: torch.Generat
 
 def fit(
     model: nn.Module,
-    epoch_of: Callable[[torch.Generator], Iterable[Pair]],
+    epoch_of: Callable[[torch.Generator], Iterable[tuple[object, Tensor]]],
     make_optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
     *,
     epochs: int,
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
     make_schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None,
     most_updates: int | None = None,
+    clip: float | None = None,
+    score: Callable[[nn.Module], float] | None = None,
+    patience: int | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
     watch: Callable[[list[dict]], None] | None = None,
 ) -> tuple[nn.Module, list[dict]]:
     """Train `model` on the chosen device and leave it there. Returns the model and its history.
 
-    `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); `most_updates` ends training early.
-    The history has for each epoch the losses of its updates, the learning rate, the updates so far and the seconds;
-    `watch(history)` is called after each. With a `checkpoint` path the state is written there after every epoch: a run
-    that was killed goes on, and ends in the same model as one that was not (on a CPU, to the last bit). Raises
+    `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); inputs are whatever the model takes
+    as its one argument. `most_updates` ends training early; `clip` is the largest norm of a gradient. With `score`, of
+    which higher is better, the model is scored after every epoch, in eval mode, and that of the (first) best epoch is
+    returned; `patience` ends training after so many epochs in a row without a better one.
+    The history has for each epoch the losses of its updates, the learning rate, the updates so far, the seconds and the
+    score; `watch(history)` is called after each. With a `checkpoint` path the state is written there after every epoch:
+    a run that was killed goes on, and ends in the same model as one that was not (on a CPU, to the last bit). Raises
     InputError when the checkpoint is torn or of another model, schedule, seed or device, and FloatingPointError when
     training diverges; the checkpoint of the last good epoch is kept. Page: notebooks/01.
     """
+    if patience is not None and (score is None or patience < 1):
+        raise InputError("patience counts epochs, from 1, without a better score: it needs `score`.")
     device = choose_device()
     precision = choose_precision(device)
     seed_everything(seed)
@@ -57,14 +67,17 @@ def fit(
     optimiser = make_optimiser(model.parameters())
     schedule = make_schedule(optimiser) if make_schedule else None
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    parts = {"model": model, "optimiser": optimiser, "scaler": scaler} | ({"schedule": schedule} if schedule else {})
+    best = copy.deepcopy(model) if score else None
+    parts = {"model": model, "optimiser": optimiser, "scaler": scaler, "schedule": schedule, "best": best}
+    parts = {name: part for name, part in parts.items() if part is not None}
     steps = schedule and (type(schedule).__name__, schedule.state_dict())
-    run = digest(str(model), str(optimiser), steps, epochs, most_updates, seed, precision, device.type)
+    plan = (epochs, most_updates, clip, bool(score), patience)
+    run = digest(str(model), str(optimiser), steps, *plan, seed, precision, device.type)
     history = _resume(checkpoint, parts, run, generator) if checkpoint and checkpoint.exists() else []
 
     updates = history[-1]["updates"] if history else 0
     for _ in tqdm(range(len(history), epochs), desc="epochs", leave=False, delay=2):
-        if updates == most_updates:
+        if updates == most_updates or (patience and _without_better(history) == patience):
             break
         start, losses = time.perf_counter(), []
         for inputs, targets in epoch_of(generator):
@@ -72,6 +85,9 @@ def fit(
                 value = loss(model(inputs), targets)
             optimiser.zero_grad()
             scaler.scale(value).backward()
+            if clip is not None:
+                scaler.unscale_(optimiser)
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
             scaler.step(optimiser)
             scaler.update()
             losses.append(value.detach().float())
@@ -81,15 +97,40 @@ def fit(
         losses = torch.stack(losses).tolist()
         if not all(map(math.isfinite, losses)):
             raise FloatingPointError("The loss is no longer a finite number. Lower the learning rate.")
-        rate, seconds = optimiser.param_groups[0]["lr"], time.perf_counter() - start
-        history.append({"losses": losses, "learning_rate": rate, "updates": updates, "seconds": seconds})
+        entry = {"losses": losses, "learning_rate": optimiser.param_groups[0]["lr"], "updates": updates}
+        if score:
+            entry["score"] = _score(score, model)
+        history.append(entry | {"seconds": time.perf_counter() - start})
+        if score and best_epoch(history) == len(history):
+            best.load_state_dict(model.state_dict())
         if schedule:
             schedule.step()
         if checkpoint:
             _save(checkpoint, parts, run, generator, history)
         if watch:
             watch(history)
+    if score:
+        model.load_state_dict(best.state_dict())
     return model.eval(), history
+
+
+def best_epoch(history: list[dict]) -> int:
+    """The first epoch with the highest score, counted from 1. Page: notebooks/02."""
+    return 1 + max(range(len(history)), key=lambda epoch: history[epoch]["score"])
+
+
+def _without_better(history: list[dict]) -> int:
+    """How many epochs in a row, up to now, brought no better score."""
+    return len(history) - best_epoch(history) if history else 0
+
+
+def _score(score: Callable[[nn.Module], float], model: nn.Module) -> float:
+    """Score the model in eval mode and train on."""
+    value = float(score(model.eval()))
+    model.train()
+    if math.isnan(value):
+        raise InputError("The score is not a number. Is there anything to score on?")
+    return value
 
 
 def _save(path: Path, parts: dict, run: str, generator: torch.Generator, history: list[dict]) -> None:
@@ -120,11 +161,23 @@ def _resume(path: Path, parts: dict, run: str, generator: torch.Generator) -> li
 
 
 @torch.no_grad()
-def predict(model: nn.Module, inputs: Tensor, batch_size: int = 64, precision: torch.dtype | None = None) -> Tensor:
-    """The model's outputs in float32 on the CPU, `(examples, classes)`, in the inputs' order. Page: notebooks/01."""
+def predict(
+    model: nn.Module, inputs: Tensor | list[Tensor], batch_size: int = 64, precision: torch.dtype | None = None
+) -> Tensor:
+    """The model's outputs in float32 on the CPU, `(examples, ...)`, in the inputs' order.
+
+    From a list of tensors of unequal length, `(length, ...)`, the model gets padded batches of similar length and the
+    lengths, as a pair. Page: notebooks/01.
+    """
     device = next(model.parameters()).device
     precision = precision or choose_precision(device)
     model.eval()
     with autocast(device, precision):
-        outputs = [model(part.to(device)).float().cpu() for part in inputs.split(batch_size)]
-    return torch.cat(outputs)
+        if isinstance(inputs, Tensor):
+            return torch.cat([model(part.to(device)).float().cpu() for part in inputs.split(batch_size)])
+        rows, outputs = buckets([len(sequence) for sequence in inputs], batch_size), []
+        for part in rows:
+            padded, lengths = pad([inputs[row] for row in part])
+            outputs.append(model((padded.to(device), lengths.to(device))).float().cpu())
+    order = torch.tensor([row for part in rows for row in part]).argsort()
+    return torch.cat(outputs)[order]

@@ -5,12 +5,15 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from serlib import baselines
 from serlib.baselines import functionals_svm, words_bayes
 from serlib.corpora import read_folder
 from serlib.errors import InputError
-from serlib.protocols import li2018
+from serlib.protocols import common_loso, li2018
 from serlib.results import read_record
 
 RNG = np.random.default_rng(0)
@@ -98,6 +101,89 @@ def test_c_is_chosen_across_speakers(task, features, monkeypatch):
     monkeypatch.setattr(baselines, "GroupKFold", Spy)
     functionals_svm(task)
     assert seen and not any(seen)
+
+
+@pytest.fixture
+def with_development(corpus, monkeypatch):
+    """Folds with a speaker to choose on, and features on which it matters which C is taken."""
+    task = common_loso(read_folder(corpus))
+    rng = np.random.default_rng(9)
+    found = rng.normal(size=(24, 88)) + 0.9 * np.eye(4, 88)[task.labels] * rng.choice([0.3, 3], (24, 1))
+    monkeypatch.setattr(baselines, "extract", lambda table, function: list(found))
+    return task, found
+
+
+def chosen_by_scikit_learn(task, features, fold):
+    """The C that is best on a fold's development rows, and the machine with it, trained on its training rows."""
+    scaled = StandardScaler().fit(features[fold.normalise]).transform(features)
+    train, chosen = (rows[task.labels[rows] >= 0] for rows in (fold.train, fold.validation))
+    both, split = np.concatenate([train, chosen]), np.repeat([-1, 0], [len(train), len(chosen)])
+    search = GridSearchCV(
+        SVC(kernel="linear"),
+        {"C": np.logspace(-4, 0, 9)},
+        scoring="balanced_accuracy",
+        cv=PredefinedSplit(split),
+        refit=False,
+    )
+    search.fit(scaled[both], task.labels[both])
+    machine = SVC(kernel="linear", **search.best_params_).fit(scaled[train], task.labels[train])
+    return search.best_params_["C"], machine.predict(scaled[fold.test]), machine.predict(scaled[fold.validation])
+
+
+@pytest.mark.parametrize("unrated", [[], [1, 9, 12, 17, 22]])
+def test_c_chosen_on_development(with_development, unrated):
+    """Else the machine would be trained on what it is chosen on, or be chosen by another score."""
+    task, features = with_development
+    labels = task.labels.copy()
+    labels[unrated] = -1
+    task = dataclasses.replace(task, labels=labels)
+    record = functionals_svm(task, choose_on="development")
+    expected = [chosen_by_scikit_learn(task, features, fold) for fold in task.folds]
+    assert len({choice for choice, *_ in expected}) > 1  # else any choice would do
+    for fold, entry, (_, tested, chosen) in zip(task.folds, record.folds, expected, strict=True):
+        assert entry["predicted"] == tested.tolist() and entry["validation"]["predicted"] == chosen.tolist()
+        assert entry["validation"]["label"] == labels[fold.validation].tolist()
+    assert len(record.predictions()) == 24 - len(unrated) == len(record.on(part="validation").predictions())
+    assert record.settings == {"C": "development"}
+
+
+def test_where_c_cannot_be_chosen(task, with_development):
+    """Else C would be chosen on nothing, or on something else than was asked for, without a word."""
+    with pytest.raises(InputError, match="C is chosen on development, and fold 's0' of li2018 has none"):
+        functionals_svm(task, choose_on="development")
+    with pytest.raises(InputError, match="on training or on development, not on 'test'"):
+        functionals_svm(task, choose_on="test")
+    task, _ = with_development
+    unrated = task.labels.copy()
+    unrated[task.folds[0].validation] = -1
+    with pytest.raises(InputError, match="fold 's0' of common_loso has none"):
+        functionals_svm(dataclasses.replace(task, labels=unrated), choose_on="development")
+
+
+@pytest.mark.parametrize("choose_on", ["training", "development"])
+def test_rows_without_a_label_teach_nothing(with_development, choose_on):
+    """Else "not rated" would be a class that is learnt, and answered."""
+    task, features = with_development
+    hidden = task.folds[2].train[::3]
+    labels = task.labels.copy()
+    labels[hidden] = -1
+    (fold,) = [dataclasses.replace(task.folds[2], normalise=np.setdiff1d(task.folds[2].train, hidden))]
+    if choose_on == "training":
+        fold = dataclasses.replace(fold, train=np.sort(np.concatenate([fold.train, fold.validation])))
+    task = dataclasses.replace(task, labels=labels, folds=(fold,))
+    before = predicted(functionals_svm(task, choose_on=choose_on))
+    features[hidden] *= -100
+    assert predicted(functionals_svm(task, choose_on=choose_on)) == before and -1 not in before[0]
+
+
+def test_words_without_a_label_teach_nothing(task):
+    """Else "not rated" would be a class that is learnt from words."""
+    said = np.array(["no never", "oh great", "well so", "ah alas"])[task.labels]
+    labels = np.where(np.arange(24) % 2, -1, task.labels)
+    table = task.table.assign(transcript=pd.array(said, dtype="string"))
+    record = words_bayes(dataclasses.replace(task, table=table, labels=labels))
+    assert record.scores()["uar"][0] == 1 and len(record.predictions()) == 12
+    assert all(-1 not in answers for answers in predicted(record))
 
 
 def test_a_corpus_of_two_speakers(tmp_path, write_corpus):

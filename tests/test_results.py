@@ -3,22 +3,44 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
+from torch import nn
 
 from serlib import results
 from serlib.corpora import read_folder
 from serlib.errors import InputError
-from serlib.protocols import li2018
-from serlib.results import Record, code_hash, compare, cross_validate, describe, fullest, read_record, reference
+from serlib.protocols import common_levels, li2018
+from serlib.results import (
+    Record,
+    code_hash,
+    compare,
+    cross_validate,
+    cross_validate_network,
+    describe,
+    fullest,
+    read_record,
+    reference,
+)
+from serlib.training import batches, fit, predict
 
 PACKAGE = Path(results.__file__).parent
 SOURCE = "papers.li2018.reproduce"
+
+
+@pytest.fixture(autouse=True)
+def single_precision(monkeypatch):
+    """The same arithmetic on every processor."""
+    monkeypatch.setenv("SERLIB_PRECISION", "float32")
 
 
 @pytest.fixture
@@ -289,6 +311,243 @@ def test_a_changed_run_has_a_record_of_its_own(task, runs, change, monkeypatch):
     assert len(places) == len(ran), "a changed run would find the checkpoint of the other"
 
 
+# Further dimensions, and what was chosen on
+
+
+@pytest.fixture
+def levels(corpus):
+    """Low and high activation of the tones, valence beside it: each fold trains, chooses and tests on a speaker."""
+    return common_levels(read_folder(corpus))
+
+
+def answers(task, rows, seed):
+    """Class numbers of some rows, right or wrong at random."""
+    return np.random.default_rng([seed, *rows]).integers(0, len(task.classes), len(rows))
+
+
+def all_answers(task, as_scores=False):
+    """A `test_fold` that answers on both dimensions and parts, each time something else."""
+
+    def shaped(rows, seed):
+        found = answers(task, rows, seed)
+        return np.eye(len(task.classes))[found] if as_scores else found
+
+    def test_fold(fold, place):
+        kind = "scores" if as_scores else "predicted"
+        return {
+            kind: shaped(fold.test, 0),
+            "tasks": {"valence": shaped(fold.test, 1)},
+            "validation": {kind: shaped(fold.validation, 2), "tasks": {"valence": shaped(fold.validation, 3)}},
+            "updates": 7,
+        }
+
+    return test_fold
+
+
+@pytest.mark.parametrize("as_scores", [False, True])
+@pytest.mark.parametrize(
+    ("dimension", "part", "seed"),
+    [
+        *((None, "test", 0), ("activation", "test", 0), ("valence", "test", 1)),
+        *((None, "validation", 2), ("activation", "validation", 2), ("valence", "validation", 3)),
+    ],
+)
+def test_every_dimension_and_part_has_its_own_answers(levels, runs, dimension, part, seed, as_scores):
+    """Else a score of the development part, or of another dimension, would be shown as that of the test."""
+    validate(levels, all_answers(levels, as_scores), folder=runs)
+    [path] = runs.iterdir()
+    record = read_record(path)
+    shown = record.on(dimension, part)
+    rows = shown.predictions()
+    parts = [getattr(fold, part) for fold in levels.folds]
+    chosen = np.concatenate(parts)
+    assert rows["utterance_id"].tolist() == levels.table["utterance_id"].iloc[chosen].tolist()
+    assert rows["speaker"].tolist() == levels.table["speaker"].iloc[chosen].tolist()
+    np.testing.assert_array_equal(rows["label"], levels.auxiliary[dimension or "activation"][chosen])
+    np.testing.assert_array_equal(rows["predicted"], np.concatenate([answers(levels, part, seed) for part in parts]))
+    assert rows["fold"].tolist() == [fold.name for fold in levels.folds for _ in fold.test]
+    np.testing.assert_array_equal(shown.confusion(), confusion_matrix(rows["label"], rows["predicted"]))
+    assert shown.settings["dimension"] == (dimension or "activation") and record.settings["dimension"] == "activation"
+    assert (shown.model, shown.code, shown.updates()) == (record.model, record.code, 7)
+    if seed == 0:
+        pd.testing.assert_frame_equal(rows, record.predictions())
+
+
+def test_only_the_scores_of_the_test_are_kept(levels):
+    """Else records would grow fourfold."""
+    record = validate(levels, all_answers(levels, as_scores=True))
+    for fold in record.folds:
+        assert np.shape(fold["scores"]) == (8, 2) and fold["tasks"]["valence"].keys() == {"label", "predicted"}
+        assert fold["validation"].keys() == {"utterance_id", "speaker", "label", "predicted", "tasks"}
+
+
+def test_what_a_record_does_not_hold(task, levels):
+    """Else another dimension or part would be shown in the place of the one that was asked for."""
+    plain, full = validate(task), validate(levels, all_answers(levels))
+    for record, wanted, missing in (
+        (plain, {"part": "validation"}, "validation"),
+        (plain, {"task": "valence"}, "valence, test"),
+        (full, {"task": "dominance"}, "dominance, test"),
+        (full, {"task": "dominance", "part": "validation"}, "dominance, validation"),
+        (full, {"part": "tasks"}, "tasks"),
+        (full.on("valence"), {"task": "activation"}, "activation, test"),
+    ):
+        with pytest.raises(InputError, match=f"a model .*does not hold: {missing}"):
+            record.on(**wanted)
+    pd.testing.assert_frame_equal(plain.on().predictions(), plain.predictions())
+    assert "dimension" not in plain.settings
+
+
+def test_what_nobody_rated_is_not_scored(levels):
+    """Else an utterance without a label would count as a mistake, or as a class of its own."""
+    unrated = np.arange(24) % 5 == 2
+    valence = np.where(unrated, -1, levels.auxiliary["valence"])
+    activation = np.where(np.roll(unrated, 1), -1, levels.labels)
+    partly = dataclasses.replace(levels, labels=activation, auxiliary={"valence": valence, "activation": activation})
+    record = validate(partly, all_answers(partly))
+    for name, labels in (("activation", activation), ("valence", valence)):
+        for part in ("test", "validation"):
+            shown = record.on(name, part)
+            rows = shown.predictions()
+            ids = partly.table["utterance_id"][labels >= 0]
+            assert {*rows["utterance_id"]} == {*ids} and len(rows) == len(ids) < 24
+            assert {*rows["label"]} == {0, 1} and rows.index.equals(pd.RangeIndex(len(rows)))
+            assert shown.confusion().sum() == len(rows)
+    shown = record.on("valence")
+    rows, table = shown.predictions(), describe([shown])
+    expected = balanced_accuracy_score(rows["label"], rows["predicted"])
+    assert shown.scores()["uar"][0] == pytest.approx(expected)
+    assert table["utterances"].tolist() == [len(rows)] and table["UAR"].iloc[0].startswith(f"{100 * expected:.1f} ")
+
+
+def test_nothing_to_score(levels):
+    """Else a table of three dimensions would end in an error where a fold has no rating of one."""
+    nobody = np.full(24, -1)
+    record = validate(
+        dataclasses.replace(levels, auxiliary=levels.auxiliary | {"valence": nobody}), all_answers(levels)
+    )
+    empty = record.on("valence")
+    assert empty.scores().keys() == record.scores().keys() and np.isnan([*empty.scores().values()]).all()
+    assert {empty.shown(score) for score in empty.scores()} == {"no label"}
+    assert empty.predictions().columns.tolist() == record.predictions().columns.tolist() and not empty.confusion().any()
+    assert np.isnan(empty.recalls()["overall"])
+    table = describe([record, empty])
+    assert table["UAR"].tolist().count("no label") == 1 and sorted(table["utterances"]) == [0, 24]
+
+
+def test_other_ratings_of_a_further_dimension_have_a_record_of_their_own(levels, runs):
+    """Else half of a record would be scored by old ratings."""
+    validate(levels, all_answers(levels), folder=runs, folds=1)
+    other = levels.auxiliary | {"valence": 1 - levels.auxiliary["valence"]}
+    record = validate(dataclasses.replace(levels, auxiliary=other), all_answers(levels), folder=runs, folds=1)
+    assert len(list(runs.iterdir())) == 2
+    assert record.folds[0]["tasks"]["valence"]["label"] == other["valence"][levels.folds[0].test].tolist()
+
+
+# Networks
+
+
+class Network:
+    """A linear network on random inputs, with its arguments for `cross_validate_network`; it counts what it trains."""
+
+    def __init__(self, task, score=None, bare=False):
+        self.task, self.score, self.bare, self.epochs, self.checkpoints = task, score, bare, [], []
+        self.inputs = torch.randn(len(task.table), 5, generator=torch.Generator().manual_seed(0))
+
+    def train(self, fold, checkpoint):
+        self.checkpoints.append(checkpoint)
+        targets = torch.from_numpy(self.task.labels[fold.train])
+        epoch_of, optimiser = partial(batches, self.inputs[fold.train], targets, 8), partial(torch.optim.SGD, lr=0.1)
+        torch.manual_seed(0)
+        options = {"epochs": 3, "score": self.score, "checkpoint": checkpoint, "watch": self.watch}
+        return fit(self.make(), epoch_of, optimiser, **options)
+
+    def watch(self, history):
+        self.epochs.append(len(history))
+
+    def make(self):
+        return nn.Linear(5, len(self.task.classes))
+
+    def test(self, network, fold):
+        scores = predict(network, self.inputs[fold.test]).softmax(1).numpy()
+        return scores if self.bare else {"scores": scores}
+
+    def run(self, **options):
+        about = {"model": "linear", "source": SOURCE, "settings": {}, **options}
+        return cross_validate_network(self.task, self.make, self.train, self.test, **about)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_network_is_cross_validated(task, runs, bare):
+    """Else a fold would be scored with another fold's network, or its record name other weights."""
+    network = Network(task, bare=bare)
+    record, trained = network.run(folder=runs, seed=4)
+    assert list(trained) == [fold.name for fold in task.folds] and record.seed == 4
+    for fold, entry in zip(task.folds, record.folds, strict=True):
+        module = trained[fold.name]
+        scores = module(network.inputs[fold.test]).softmax(1).detach()
+        np.testing.assert_allclose(entry["scores"], scores, atol=5e-5)
+        assert entry["predicted"] == scores.argmax(1).tolist() and not module.training
+        assert (entry["updates"], "best_epoch" in entry) == (6, False) and entry["seconds"] > 0
+        stored = load_file(runs / entry["weights"])
+        assert all(torch.equal(stored[key], value) for key, value in module.state_dict().items())
+    assert len({tuple(module.bias.tolist()) for module in trained.values()}) == 3
+    assert sorted(path.suffix for path in runs.iterdir()) == [".json", *[".safetensors"] * 3]
+    plain, _ = Network(task).run()
+    assert [entry["predicted"] for entry in plain.folds] == [entry["predicted"] for entry in record.folds]
+    assert "weights" not in plain.folds[0]
+
+
+def test_the_loss_of_a_record_is_that_of_the_last_epoch(task):
+    """Else the training loss beside a score would be that of a network that had not been trained."""
+    network = Network(task)
+    record, _ = network.run(folds=1)
+    _, history = network.train(task.folds[0], None)
+    assert record.folds[0]["loss"] == pytest.approx(np.mean(history[-1]["losses"])) != history[-1]["losses"][0]
+
+
+def test_the_best_epoch_is_recorded(task):
+    """Else nobody could see that an epoch was chosen, or which."""
+    values = iter([1, 3, 2] + [3, 2, 1] + [1, 2, 3])
+    record, _ = Network(task, score=lambda module: next(values)).run()
+    assert [fold["best_epoch"] for fold in record.folds] == [2, 1, 3]
+
+
+def test_a_stopped_network_goes_on(task, runs):
+    """Else a fold that was killed would begin from the start, or folds that were done be trained again."""
+    whole, modules = Network(task).run()
+    network = Network(task)
+    stop = lambda history: network.epochs.append(len(history)) or (len(network.epochs) == 5 and killed())  # noqa: E731
+    network.watch = stop
+    with pytest.raises(KeyboardInterrupt):
+        network.run(folder=runs)
+    assert network.epochs == [1, 2, 3, 1, 2]
+    resumed, trained = network.run(folder=runs)
+    assert network.epochs[5:] == [3, 1, 2, 3]
+    assert [path.suffix for path in network.checkpoints] == [".checkpoint"] * 4
+    keys = ("predicted", "scores", "updates", "loss")
+    assert [[fold[key] for key in keys] for fold in resumed.folds] == [
+        [fold[key] for key in keys] for fold in whole.folds
+    ]
+    assert list(trained) == list(modules) and not any(module.training for module in trained.values())
+    for name, module in modules.items():
+        assert torch.equal(trained[name].weight, module.weight)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:50])])
+def test_lost_weights_are_named(task, runs, damage):
+    """Else a notebook that is opened again would end in an error that does not say what to do."""
+    record, _ = Network(task).run(folder=runs)
+    [path] = runs.glob("*.json")
+    weights = runs / record.folds[1]["weights"]
+    damage(weights)
+    remedy = f"{weights}: these weights are missing or torn. Delete {path.name} beside them to train again."
+    with pytest.raises(InputError, match=re.escape(remedy)):
+        Network(task).run(folder=runs)
+    path.unlink()
+    assert [fold["scores"] for fold in Network(task).run(folder=runs)[0].folds] == [f["scores"] for f in record.folds]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -355,6 +614,9 @@ OTHER = {
     "the protocol": ("protocols", "count != found.get(key, 0)", "count != found.get(key, 1)"),
     "a constant of the protocol": ("protocols", '"neutral", "sadness")', '"neutral", "boredom")'),
     "the precision": ("device", "(8, 0)", "(9, 0)"),
+    "who is tested": ("folds", "units.isin(names)", "~units.isin(names)"),
+    "attention": ("attention", "-torch.inf", "-1e9"),
+    "padding": ("sequences", "batch_first=True", "batch_first=True, padding_value=1.0"),
 }
 
 
@@ -375,6 +637,13 @@ def test_the_hash_changes(package, edit):
 def test_the_hash_is_of_one_source_and_protocol():
     """Else a change of one chapter's model would mark the records of all."""
     assert len({hashed(), hashed(protocol="common_loso"), hashed("baselines.functionals_svm")}) == 3
+
+
+def test_the_hash_of_a_choice_is_of_what_it_is_chosen_by(package):
+    """Else a machine that was chosen by another score would be shown as one of today's."""
+    before, of_a_network = hashed("baselines.functionals_svm"), hashed()
+    assert package("metrics", 'average="macro"', 'average="micro"') == of_a_network
+    assert hashed("baselines.functionals_svm") != before
 
 
 def test_a_number_of_earlier_code_has_a_dagger(task, package):

@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import math
 import os
 import pickle
 from functools import partial
@@ -15,7 +16,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
 
 from serlib.errors import InputError
 from serlib.papers.li2018 import POOLINGS, EmotionCNN
-from serlib.training import batches, fit, predict
+from serlib.sequences import mask_of, padded_batches
+from serlib.training import batches, best_epoch, fit, predict
 
 LABELS = torch.arange(16) % 4
 SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
@@ -62,6 +64,12 @@ def losses(history):
 
 def equal(one, other):
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def restless(model):
+    """A score that goes up and down, by the weights alone; it must be asked in eval mode."""
+    assert not model.training
+    return math.sin(1e4 * model[1].weight.sum().item())
 
 
 def stop_after(epochs):
@@ -166,6 +174,105 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path, stop, schedule):
         assert [entry[key] for entry in history] == [entry[key] for entry in again]
 
 
+def given(values):
+    """A score that says these values, one an epoch."""
+    values = iter(values)
+    return lambda model: next(values)
+
+
+@pytest.mark.parametrize("best", [1, 2, 3, 4])
+def test_the_best_epoch_is_returned(best):
+    """Else a model would be tested that was not chosen, or to score it would change how it is trained."""
+    scores = [0.1] * (best - 1) + [0.5] + [0.5, 0.3, 0.4][: 4 - best]
+    model, history = train(epochs=4, score=given(scores))
+    assert [entry["score"] for entry in history] == scores and best_epoch(history) == best
+    assert not model.training and equal(model, train(epochs=best)[0])
+    assert losses(history) == losses(train(epochs=4)[1])  # dropout and statistics go on after each score
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "epochs"),
+    [
+        ([5, 4, 3, 6, 7, 8], 2, 3),
+        ([5, 5, 5, 5, 5, 5], 2, 3),  # as good is not better
+        ([5, 4, 6, 5, 5, 7], 2, 5),
+        ([1, 2, 3, 4, 5, 6], 1, 6),
+        ([2, 1, 0, 0, 0, 0], 9, 6),
+    ],
+)
+def test_patience(scores, patience, epochs):
+    """Else training would end an epoch early or late, or count epochs that are not in a row."""
+    model, history = train(score=given(scores), patience=patience)
+    assert [entry["score"] for entry in history] == scores[:epochs]
+    assert equal(model, train(epochs=best_epoch(history))[0])
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
+def test_a_stopped_run_remembers_its_best_epoch(tmp_path, stop):
+    """Else a run that was killed would return its last epoch, or the best since it was killed."""
+    options = {"score": restless, "make_schedule": partial(MultiStepLR, milestones=(2, 4)), "clip": 0.5}
+    whole, history = train(**options)
+    assert 1 < best_epoch(history) < 6
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint=tmp_path / "a", watch=stop_after(stop), **options)
+    torch.manual_seed(99)
+    resumed, again = train(checkpoint=tmp_path / "a", **options)
+    assert equal(whole, resumed)
+    for key in ("losses", "learning_rate", "updates", "score"):
+        assert [entry[key] for entry in history] == [entry[key] for entry in again]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, None])
+def test_a_run_that_lost_patience_is_not_trained_on(tmp_path, stop):
+    """Else a restart would go on where the run had ended, and return another epoch than it did."""
+
+    def fading(model):
+        return -model[5].weight.norm().item()  # which grows as the model learns
+
+    options = {"score": fading, "patience": 2, "checkpoint": tmp_path / "a"}
+    whole, history = train(**options | {"checkpoint": None})
+    assert len(history) == 3 and best_epoch(history) == 1
+    if stop:
+        with pytest.raises(KeyboardInterrupt):
+            train(watch=stop_after(stop), **options)
+    for _ in range(2):
+        model, again = train(**options)
+        assert equal(model, whole) and losses(again) == losses(history)
+    train(watch=lambda history: pytest.fail("trained again"), **options)
+
+
+@pytest.mark.parametrize("options", [{"patience": 3}, {"patience": 0, "score": restless}])
+def test_patience_without_a_score(options):
+    """Else "stopped early" would be said of a run that was not, or one without an epoch be returned."""
+    with pytest.raises(InputError, match="patience counts epochs, from 1.*score"):
+        train(**options)
+
+
+def test_a_score_that_is_not_a_number():
+    """Else the first epoch would be returned, whatever the later ones are worth."""
+    with pytest.raises(InputError, match="score is not a number"):
+        train(score=lambda model: math.nan)
+
+
+def moved(clip, precision, monkeypatch):
+    """How far one step of plain gradient descent, at a rate of 1, takes a small model."""
+    monkeypatch.setenv("SERLIB_PRECISION", precision)
+    before, model = small(), small()
+    fit(model, partial(batches, pictures(), LABELS, 16), partial(torch.optim.SGD, lr=1.0), epochs=1, clip=clip)
+    steps = [(one - other).norm() for one, other in zip(before.parameters(), model.parameters(), strict=True)]
+    return torch.stack(steps).norm().item()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_clipping_bounds_the_step(monkeypatch, precision):
+    """Else a burst of one batch would throw a recurrent network back; or, in half precision, its scale be clipped."""
+    free = moved(None, precision, monkeypatch)
+    assert free > 0.1
+    assert moved(0.01, precision, monkeypatch) == pytest.approx(0.01, rel=1e-2)
+    assert moved(0.5 * free, precision, monkeypatch) == pytest.approx(0.5 * free, rel=1e-2)
+    assert moved(1e6, precision, monkeypatch) == free
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     """Else to look at a result would change it."""
     first, history = train(checkpoint=tmp_path / "a")
@@ -192,6 +299,8 @@ OTHERS = {
     "milestones": {"make_schedule": partial(MultiStepLR, milestones=(1, 5))},
     "schedule": {"make_schedule": partial(CosineAnnealingLR, T_max=6)},
     "no schedule": {"make_schedule": None},
+    "clipping": {"clip": 1.0},
+    "a score": {"score": restless},
 }
 
 
@@ -208,6 +317,16 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path, change):
     with pytest.raises(InputError, match=r"a\.checkpoint: this checkpoint is of another model, schedule.*Delete"):
         train(**changed)
     assert (tmp_path / "a.checkpoint").read_bytes() == before
+
+
+def test_the_checkpoint_of_another_patience_is_refused(tmp_path):
+    """Else a run would end where neither the one nor the other does."""
+    options = {"score": restless, "checkpoint": tmp_path / "a"}
+    with pytest.raises(KeyboardInterrupt):
+        train(patience=5, watch=stop_after(1), **options)
+    for patience in (4, None):
+        with pytest.raises(InputError, match="another model"):
+            train(patience=patience, **options)
 
 
 def test_the_checkpoint_of_another_pooling_is_refused(tmp_path):
@@ -324,6 +443,54 @@ def test_predictions_come_in_the_order_of_the_inputs():
     assert found.shape == (16, 4) and found.dtype == torch.float32 and not found.requires_grad
     with torch.no_grad():
         torch.testing.assert_close(found, model.eval()(inputs))
+
+
+class Mean(nn.Module):
+    """The mean over a sequence's own steps, and two layers of scores `(batch, 2, 3)`."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 6)
+
+    def forward(self, inputs):
+        padded, lengths = inputs
+        kept = mask_of(lengths, padded.shape[1])[..., None]
+        return self.layer((padded * kept).sum(1) / lengths[:, None]).unflatten(1, (2, 3))
+
+
+def sequences(seed=0):
+    """Twenty sequences `(length, 4)` of 1 to 9 steps."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, 10, (20,), generator=generator).tolist()
+    return [torch.randn(length, 4, generator=generator) for length in lengths]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
+def test_sequences_are_predicted_as_if_each_were_alone(batch_size):
+    """Else padding would change a score, or sorting by length credit it to another utterance."""
+    model, inputs = Mean().train(), sequences()
+    assert [len(sequence) for sequence in inputs] != sorted(len(sequence) for sequence in inputs)
+    found = predict(model, inputs, batch_size)
+    assert found.shape == (20, 2, 3) and found.dtype == torch.float32 and not found.requires_grad
+    alone = torch.cat([predict(model, [sequence]) for sequence in inputs])
+    torch.testing.assert_close(found, alone)
+    assert len({tuple(row) for row in found.flatten(1).tolist()}) == 20
+
+
+def test_training_on_sequences():
+    """Else only models of one tensor could be trained, or the lengths not reach the model."""
+    inputs, targets = sequences(), torch.arange(20) % 3
+    torch.manual_seed(0)
+    model = Mean()
+    epoch_of = partial(padded_batches, inputs, targets, 6)
+    _, history = fit(
+        model,
+        epoch_of,
+        partial(torch.optim.Adam, lr=0.1),
+        epochs=30,
+        loss=lambda outputs, labels: nn.functional.cross_entropy(outputs[:, 1], labels),
+    )
+    assert history[0]["updates"] == 4 and losses(history)[-1] < 0.8 * losses(history)[0]
 
 
 @pytest.mark.parametrize("name", list(POOLINGS)[:3])

@@ -3,8 +3,8 @@
 # %% auto #0
 __all__ = ['PUBLISHED', 'POOLINGS', 'FLATTENED', 'to_unit_range', 'mu_law', 'segments_for_training', 'segments_for_testing',
            'same', 'SingleLayer', 'FirstLayer', 'convolution', 'backbone', 'GlobalAveragePooling', 'BilinearPooling',
-           'AttentionPooling', 'EmotionCNN', 'make_model', 'Schedule', 'train', 'utterance_scores', 'run_fold',
-           'reproduce', 'paper_schedule', 'attention_maps', 'listening_habits', 'flattened_answers']
+           'AttentionPooling', 'EmotionCNN', 'make_model', 'Schedule', 'train', 'utterance_scores', 'reproduce',
+           'paper_schedule', 'recompute', 'results_table', 'attention_maps', 'listening_habits', 'flattened_answers']
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #imports
 """Attention pooling: Li, Song, McLoughlin, Guo and Dai, Interspeech 2018."""
@@ -16,13 +16,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
 from scipy import special, stats
+from serlib import results
+from serlib.attention import masked_softmax
 from serlib.audio import segment
+from serlib.baselines import functionals_svm
 from serlib.device import choose_device, seed_everything
 from serlib.features import extract, spectrogram
-from serlib.protocols import Fold, Task
-from serlib.results import Record, cross_validate
+from serlib.protocols import Fold, Task, li2018
+from serlib.results import Record, cross_validate_network
 from serlib.training import batches, fit, predict
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
@@ -212,11 +214,9 @@ class AttentionPooling(nn.Module):
         self, features: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         saliency = self.bottom_up(features).float().squeeze(1)  # (batch, height, width)
-        if mask is not None:
-            saliency = saliency.masked_fill(~mask, -torch.inf)
-        weights = saliency
+        weights = saliency if mask is None else saliency * mask
         if self.softmax:
-            weights = saliency.flatten(1).softmax(-1).view_as(saliency)
+            weights = masked_softmax(saliency, mask)
         product = self.top_down(features).float() * weights[:, None]
         scores = product.sum((2, 3)) if self.reduce == "sum" else product.mean((2, 3))
         return scores, weights
@@ -315,31 +315,6 @@ def utterance_scores(model: nn.Module, segments: list[np.ndarray]) -> np.ndarray
     parts = probabilities.split([len(piece) for piece in segments])
     return torch.stack([part.mean(0) for part in parts]).numpy()
 
-# %% ../../notebooks/01_attention_pooling_2018.ipynb #fold-code
-def run_fold(
-    fold: Fold, place: Path | None, task, name, schedule, seed, watch, trained
-) -> dict:
-    """Train and test on one fold; with a `place`, keep checkpoint and weights there.
-
-    Page: notebooks/01.
-    """
-    checkpoint = place and Path(f"{place}.checkpoint")
-    model, history = train(task, fold, name, schedule, seed, checkpoint, watch)
-    trained[fold.name] = model
-    outcome = {
-        "scores": utterance_scores(
-            model, extract(task.table.iloc[fold.test], segments_for_testing)
-        ),
-        "updates": history[-1]["updates"],
-        "loss": float(np.mean(history[-1]["losses"])),
-        "seconds": sum(epoch["seconds"] for epoch in history),
-    }
-    if place:
-        outcome["weights"] = f"{place.name}.safetensors"
-        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-        save_file(weights, place.with_name(outcome["weights"]))
-    return outcome
-
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #reproduce-code
 def reproduce(
     task: Task,
@@ -355,26 +330,26 @@ def reproduce(
     With a `folder` it goes on where it was stopped, and keeps the weights there.
     Page: notebooks/01.
     """
-    trained: dict[str, nn.Module] = {}
-    job = {
-        "task": task,
-        "name": name,
-        "schedule": schedule,
-        "seed": seed,
-        "watch": watch,
-    }
-    about = {"model": name, "source": "papers.li2018.reproduce", "seed": seed}
-    about |= {
-        "settings": dataclasses.asdict(schedule),
-        "folder": folder,
-        "folds": folds,
-    }
-    record = cross_validate(task, partial(run_fold, trained=trained, **job), **about)
-    for fold in record.folds:
-        if fold["name"] not in trained:  # it was, in an earlier call
-            model = trained[fold["name"]] = make_model(name).eval()
-            model.load_state_dict(load_file(Path(folder) / fold["weights"]))
-    return record, trained
+
+    def train_fold(fold: Fold, checkpoint) -> tuple[nn.Module, list[dict]]:
+        return train(task, fold, name, schedule, seed, checkpoint, watch)
+
+    def test_fold(network: nn.Module, fold: Fold) -> np.ndarray:
+        segments = extract(task.table.iloc[fold.test], segments_for_testing)
+        return utterance_scores(network, segments)
+
+    return cross_validate_network(
+        task,
+        partial(make_model, name),
+        train_fold,
+        test_fold,
+        model=name,
+        source="papers.li2018.reproduce",
+        settings=dataclasses.asdict(schedule),
+        seed=seed,
+        folder=folder,
+        folds=folds,
+    )
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #paper-schedule-code
 def paper_schedule(task: Task, updates: int = 5500) -> Schedule:
@@ -390,6 +365,25 @@ def paper_schedule(task: Task, updates: int = 5500) -> Schedule:
     epochs = round(updates / -(-segments // 16))
     milestones = tuple(round(epochs * part) for part in (0.4, 0.6, 0.8))
     return Schedule(epochs, batch_size=16, milestones=milestones)
+
+# %% ../../notebooks/01_attention_pooling_2018.ipynb #recompute-code
+def recompute(table: pd.DataFrame, folder: Path) -> list[Record]:
+    """The three networks of Table 1 and the support vector machine, in all folds.
+
+    Page: notebooks/01.
+    """
+    task = li2018(table)
+    names = [name for name in PUBLISHED.index if name in POOLINGS]
+    schedule = paper_schedule(task)
+    networks = [reproduce(task, name, schedule, folder=folder)[0] for name in names]
+    return [functionals_svm(task, folder), *networks]
+
+
+def results_table(records: list[Record]) -> pd.DataFrame:
+    """Published, reference and these records side by side. Page: notebooks/01."""
+    return results.compare(
+        PUBLISHED, results.reference("li2018", corpus="emodb"), records
+    )
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #maps-code
 @torch.no_grad()

@@ -283,6 +283,17 @@ def test_masked_positions_do_not_count():
     assert not torch.allclose(pooling(padded)[0], scores)
 
 
+@pytest.mark.parametrize("reduce", ["sum", "mean"])
+def test_masked_positions_do_not_count_without_a_softmax(reduce):
+    """Else the variant without a softmax would score padding, or answer NaN."""
+    pooling, mask = AttentionPooling(7, reduce=reduce, softmax=False), torch.arange(10).expand(3, 5, 10) < 6
+    features = torch.randn(3, 7, 5, 10)
+    scores, weights = pooling(features, mask)
+    expected = AttentionPooling.forward(pooling, features[..., :6])[0] * (1 if reduce == "sum" else 0.6)
+    torch.testing.assert_close(scores, expected)
+    assert not weights[..., 6:].any()
+
+
 def test_attention_does_not_depend_on_the_batch():
     """Else the softmax would run over the utterances too."""
     pooling, features = AttentionPooling(), FEATURES.float()
