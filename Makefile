@@ -3,6 +3,7 @@ SHELL := bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 NOTEBOOKS ?= $(sort $(wildcard notebooks/*.ipynb))
+CHAPTERS := $(or $(CHAPTER),li2018 zhang2019)
 
 # A Python that was named on purpose (make book PYTHON=python3.12) replaces a .venv of another version.
 ifdef PYTHON
@@ -80,11 +81,11 @@ export: setup ## write serlib/papers from the notebooks' `#| export` cells
 run: corpus ## execute the notebooks in place (quick, synthetic), for committing them
 	$(AS_COMMITTED) $(BIN)/python book/run.py $(NOTEBOOKS)
 
-bench: setup ## how fast training is, against a plain loop
-	$(BIN)/python book/bench.py
+bench: setup ## how fast training is, against a plain loop (CHAPTER=li2018 takes one)
+	@for chapter in $(CHAPTERS); do $(BIN)/python book/$${chapter}_bench.py || exit; done
 
-reference: setup ## make the reference records again (hours; SERLIB_DATA names the folder of EmoDB and RAVDESS)
-	$(BIN)/python book/reference_runs.py $(PARTS)
+reference: setup ## make the reference records again (hours; SERLIB_DATA names the folder of EmoDB and RAVDESS; CHAPTER, PARTS)
+	@for chapter in $(CHAPTERS); do $(BIN)/python book/$${chapter}_runs.py $(PARTS) || exit; done
 
 protocols: setup ## make the records of the pages on protocols again (minutes; SERLIB_DATA as above)
 	$(BIN)/python book/protocol_runs.py

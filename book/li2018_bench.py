@@ -1,4 +1,4 @@
-"""How fast does chapter 1 train? `make bench`: one epoch under five settings, each with the factor it adds.
+"""How fast does chapter 1 train? `make bench CHAPTER=li2018`: an epoch under five settings, and the factor of each.
 
 The first setting is the loop that one writes on the first day: a DataLoader that reads the file, cuts it and computes
 the spectrogram for every example in every epoch, float32, PyTorch's own memory layout. Each line changes one thing.

@@ -1,8 +1,8 @@
-"""Make the reference records of chapter 1: `make reference`. Hours on two cores; it goes on where it was stopped.
+"""Make the reference records of chapter 1: `make reference CHAPTER=li2018`. It goes on where it was stopped.
 
 Every record, weight and array in `serlib/reference` comes from here. EmoDB and RAVDESS are looked for under
 SERLIB_DATA, as `emodb` and `ravdess_speech`. A CPU gets a shorter plan than a GPU, and the records say which it was.
-`python book/reference_runs.py baselines trained` makes only the parts that are named; `verify` keeps records in
+`make reference CHAPTER=li2018 PARTS="baselines trained"` makes only the parts that are named; `verify` keeps records in
 step with code that has changed but computes the same.
 """
 
@@ -16,18 +16,17 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from reference_runs import RUNS, keep, plan
 from safetensors.torch import load_file
 
 import serlib
 from serlib import corpora, plots, protocols
 from serlib.audio import read_row, segment
 from serlib.baselines import functionals_svm
-from serlib.device import choose_device
 from serlib.features import spectrogram
 from serlib.papers import li2018
 from serlib.results import REFERENCE, code_hash, read_record
 
-RUNS = Path(__file__).resolve().parents[1] / "runs"
 PICTURE = Path(__file__).parent / "_static" / "attention.png"
 KEPT = REFERENCE / "li2018"
 HEIGHTS = (2, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100)
@@ -35,28 +34,16 @@ WIDTHS = (4, 6, 8, 10, 12, 16, 20, 30, 40, 60, 80)
 ATTENTION = "CNN_TF_Att.pooling"
 
 
-def plan(gpu: object, cpu: object) -> object:
-    """What a GPU has the time for, or what a CPU has."""
-    return gpu if choose_device().type == "cuda" else cpu
-
-
 def main_schedule(task: protocols.Task) -> li2018.Schedule:
     """The paper's number of updates on a GPU; on a CPU batches of 16 over the paper's 50 epochs."""
     return plan(li2018.paper_schedule(task), li2018.Schedule(batch_size=16))
-
-
-def keep(part: str, to: Path = KEPT) -> None:
-    """Copy the finished records of a part of the runs into the package."""
-    to.mkdir(parents=True, exist_ok=True)
-    for path in sorted((RUNS / part).glob("*.json")):
-        shutil.copy(path, to)
 
 
 def baselines(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     """The support vector machine on both corpora."""
     for task in (emodb, ravdess):
         functionals_svm(task, folder=RUNS / "baselines")
-    keep("baselines")
+    keep("baselines", KEPT)
 
 
 def trained(emodb: protocols.Task, ravdess: protocols.Task) -> None:
@@ -64,27 +51,27 @@ def trained(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     for seed in range(plan(3, 1)):
         for name in (ATTENTION, "CNN_TF_GAP", *plan(["CNN_TF_Bilinear"], [])):
             li2018.reproduce(emodb, name, main_schedule(emodb), seed, RUNS / "trained")
-    keep("trained")
+    keep("trained", KEPT)
 
 
 def under_trained(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     """The paper's schedule taken by its epochs: batches of 64 make few updates on a small corpus."""
     li2018.reproduce(emodb, ATTENTION, li2018.Schedule(), folder=RUNS / "under_trained", folds=plan(None, 1))
-    keep("under_trained")
+    keep("under_trained", KEPT)
 
 
 def averaged(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     """The scale trap, trained to the end."""
     name = f"{ATTENTION}, averaged"
     li2018.reproduce(emodb, name, main_schedule(emodb), folder=RUNS / "averaged", folds=plan(None, 1))
-    keep("averaged")
+    keep("averaged", KEPT)
 
 
 def no_softmax(emodb: protocols.Task, ravdess: protocols.Task) -> None:
     """Attention as public re-implementations have it: the bottom-up map as it is, and the mean over places."""
     name = f"{ATTENTION}, no softmax"
     li2018.reproduce(emodb, name, main_schedule(emodb), folder=RUNS / "no_softmax", folds=plan(None, 1))
-    keep("no_softmax")
+    keep("no_softmax", KEPT)
 
 
 def filters(emodb: protocols.Task, ravdess: protocols.Task) -> None:

@@ -1,12 +1,16 @@
-"""`python -m serlib corpus make` and `python -m serlib corpus check`: a corpus to try, and a look at your own."""
+"""`python -m serlib`: `corpus make` and `corpus check`, a corpus to try and a look at yours; `reproduce`, a table."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import serlib
 from serlib import check, corpora, synthetic
 from serlib.errors import InputError
+
+PAPERS = ("li2018", "zhang2019")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.verb == "make" and chosen.seed is not None and (chosen.path is None or chosen.seed < 0):
         parser.error("--seed is a number from 0 on and needs a PATH: the corpus in the cache has seed 0.")
     try:
+        if chosen.verb == "reproduce":
+            return _reproduce(chosen.paper, chosen.corpus, chosen.folder)
         return _make(chosen.path, chosen.size, chosen.seed or 0) if chosen.verb == "make" else _check(chosen.what)
     except BrokenPipeError:  # `| head` has read enough
         return 1
@@ -32,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m serlib", description="The corpora of Hearing Emotion.")
-    corpus = parser.add_subparsers(required=True, metavar="corpus").add_parser("corpus", help="make or check a corpus")
+    parser = argparse.ArgumentParser(prog="python -m serlib", description="Corpora and tables of Hearing Emotion.")
+    commands = parser.add_subparsers(required=True, metavar="corpus | reproduce")
+    corpus = commands.add_parser("corpus", help="make or check a corpus")
     verbs = corpus.add_subparsers(required=True, dest="verb")
     make = verbs.add_parser("make", help="make the synthetic corpus")
     make.add_argument(
@@ -44,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     look = verbs.add_parser("check", help="say what a corpus holds, what is wrong with it, which protocols run on it")
     what = "a folder, or a name such as emodb, synthetic:small, iemocap; by default what the environment names"
     look.add_argument("what", nargs="?", metavar="WHAT", help=what)
+    again = commands.add_parser("reproduce", help="train and test all that a paper's table has, on a corpus")
+    again.add_argument("paper", choices=PAPERS)
+    again.add_argument("--corpus", help="a name or a folder; by default what the environment names")
+    again.add_argument("--folder", type=Path, default=Path("runs"), help="of the records; by default runs")
+    again.set_defaults(verb="reproduce")
     return parser
 
 
@@ -53,6 +65,15 @@ def _make(path: str | None, size: str, seed: int) -> int:
     else:
         table = corpora.read_path(synthetic.make_synthetic(Path(path).expanduser().resolve(), size, seed))
     print(f"{check.location(table)}: {len(table)} utterances")
+    return 0
+
+
+def _reproduce(paper: str, corpus: str | None, folder: Path) -> int:
+    """Everything in the table of a paper; what was finished in an earlier call is not done again."""
+    module = importlib.import_module(f"serlib.papers.{paper}")
+    print(serlib.setup())
+    records = module.recompute(corpora.load(corpus), folder / paper)
+    print(module.results_table(records).to_string())
     return 0
 
 
