@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _make(chosen.path, chosen.size, chosen.seed or 0) if chosen.verb == "make" else _check(chosen.what)
     except BrokenPipeError:  # `| head` has read enough
         return 1
-    except (InputError, OSError) as error:
+    except (InputError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

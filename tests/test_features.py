@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from scipy import stats
 
 from serlib import features
 from serlib.audio import read_row
 from serlib.corpora import read_folder
 from serlib.errors import InputError
-from serlib.features import extract, functionals, spectrogram
+from serlib.features import descriptors, extract, functionals, spectrogram
 from serlib.papers.li2018 import segments_for_training
 
 RNG = np.random.default_rng(0)
@@ -236,3 +237,54 @@ def test_a_file_shorter_than_a_frame_is_named(corpus, function):
     soundfile.write(table["path"][5], SPEECH[5000:5010], 16_000)
     with pytest.raises(InputError, match=r"s0_neutral_1\.wav.*shorter than"):
         extract(table, function)
+
+
+def pulses(hertz, seconds=1.0):
+    """A train of pulses through a low-pass filter, as glottal pulses are: every harmonic of a pitch, falling."""
+    time = np.arange(round(16_000 * seconds)) / 16_000
+    return (0.3 * sum(np.cos(2 * np.pi * hertz * n * time) / n for n in range(1, 20))).astype(np.float32)
+
+
+def low_level():
+    """openSMILE's set of descriptors that the chapter takes."""
+    with pytest.warns(UserWarning, match="eGeMAPSv02"):  # it prefers its later set
+        return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv01b, opensmile.FeatureLevel.LowLevelDescriptors)
+
+
+@pytest.mark.filterwarnings("error")
+def test_descriptors_are_opensmiles():
+    """Else the network would read other columns than the 23 of the paper; or each file bring a warning."""
+    found, smile = descriptors(SPEECH), low_level()
+    expected = smile.process_signal(SPEECH, 16_000)
+    assert found.shape == (len(expected), 23) and found.dtype == np.float32 and np.isfinite(found).all()
+    assert list(expected) == smile.feature_names and len({*smile.feature_names}) == 23
+    np.testing.assert_array_equal(found, expected.to_numpy(np.float32))
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0])
+def test_descriptors_come_every_10_ms(seconds):
+    """Else an utterance would be cropped to other seconds in training than its waveform is."""
+    assert abs(len(descriptors(SPEECH[: round(16_000 * seconds)])) - 100 * seconds) <= 6
+
+
+def test_loudness_follows_the_amplitude():
+    """Else the column that is read as loudness would be another one."""
+    column = low_level().feature_names.index("Loudness_sma3")
+    swelling = descriptors(pulses(150) * np.linspace(0.01, 1, 16_000, dtype=np.float32))[:, column]
+    assert stats.spearmanr(np.arange(len(swelling)), swelling).statistic > 0.98 and swelling[-10] > 3 * swelling[10]
+
+
+@pytest.mark.parametrize(("hertz", "semitones"), [(110, 24), (220, 36)])
+def test_pitch_is_in_semitones_above_27_hertz(hertz, semitones):
+    """Else the column that is read as pitch would be another one, or be in hertz."""
+    column = low_level().feature_names.index("F0semitoneFrom27.5Hz_sma3nz")
+    assert column == 10
+    voiced = descriptors(pulses(hertz))[20:-20, column]
+    assert np.median(voiced) == pytest.approx(semitones, abs=0.2)
+
+
+@pytest.mark.parametrize("samples", [960, 1600])
+def test_descriptors_of_a_short_utterance(samples):
+    """Else the shortest utterance that can be read would stop training, or give a sequence without a step."""
+    found = descriptors(SPEECH[3000 : 3000 + samples])
+    assert len(found) and found.shape[1] == 23 and np.isfinite(found).all()

@@ -75,6 +75,18 @@ def test_the_live_curve_stays_in_one_place(published):
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize(("classes", "given"), [(4, {}), (3, {"classes": 3}), (2, {"classes": 2})])
+def test_the_live_curve_shows_what_guessing_costs(classes, given, published, monkeypatch):
+    """Else three levels would be judged by the line of four emotions."""
+    drawn = []
+    monkeypatch.setattr(plots, "show", lambda figure, *_: drawn.append(figure))
+    plots.live_curve("GAP", **given)([{"losses": [2.0, 1.0]}])
+    [axes] = drawn[0].axes
+    [line] = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert line.get_ydata() == pytest.approx([np.log(classes)] * 2) and line.get_label() == f"chance, ln {classes}"
+    plt.close(drawn[0])
+
+
 def test_a_player_carries_its_sound():
     """Else a lone notebook or a rendered page would have players without sound."""
     element, data = decoded(plots.player(TONE, "a tone"))
