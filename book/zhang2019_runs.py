@@ -16,6 +16,7 @@ import serlib
 from serlib import corpora, protocols
 from serlib.audio import read_row
 from serlib.baselines import functionals_svm
+from serlib.device import seed_everything
 from serlib.papers import zhang2019
 from serlib.papers.zhang2019 import Schedule
 from serlib.results import REFERENCE
@@ -83,6 +84,16 @@ def dropout() -> None:
     zhang2019.reproduce(task, FULL, at_input, folder=RUNS / "zhang2019")
 
 
+def untrained(task: protocols.Task, networks: dict, seed: int) -> np.ndarray:
+    """The mean over the first fold's test of how the attention of a network that learned nothing goes with loudness."""
+    fold = task.folds[0]
+    seed_everything(seed)
+    network = zhang2019.make_model(FULL, len(task.auxiliary), len(task.classes)).eval()
+    network.front_end.standardise = networks[fold.name].front_end.standardise
+    rows = task.table.iloc[fold.test].itertuples()
+    return np.mean([zhang2019.follows_loudness(network, read_row(row)) for row in rows], axis=0)
+
+
 def attention() -> None:
     """How the attention of `emodb` and `synthetic` goes with loudness, and two utterances to look at and to hear."""
     arrays = {}
@@ -95,6 +106,8 @@ def attention() -> None:
         arrays[f"{name}_habits"] = np.array(habits, dtype=np.float32)
         arrays[f"{name}_speaker"] = rows["speaker"].to_numpy(dtype=str)
         arrays[f"{name}_dimensions"] = np.array(list(task.auxiliary))
+        if name == "emodb":
+            arrays["untrained_habits"] = np.array([untrained(task, networks, seed) for seed in range(10)], np.float32)
     levels, lengths = full.auxiliary["activation"], full.table["duration"]
     sayings = []
     for number, level in enumerate((2, 0)):  # the first lively and the first calm one of some seconds
