@@ -78,10 +78,11 @@ def descriptors() -> None:
 
 
 def dropout() -> None:
-    """The whole system with dropout on the raw windows, as in public code of the authors' group."""
-    task = protocols.zhang2019_inferred(synthetic_corpus())
-    at_input = dataclasses.replace(SYNTHETIC, dropout_at="input")
-    zhang2019.reproduce(task, FULL, at_input, folder=RUNS / "zhang2019")
+    """Both places of the dropout, on the same fold of EmoDB: the vectors, or the raw windows."""
+    task = protocols.common_levels(corpora.load("emodb"))
+    for place in ("vector", "input"):
+        schedule = dataclasses.replace(EMODB, epochs=plan(20, 2), dropout_at=place)
+        zhang2019.reproduce(task, FULL, schedule, folder=RUNS / "zhang2019", folds=1)
 
 
 def untrained(task: protocols.Task, networks: dict, seed: int) -> np.ndarray:
