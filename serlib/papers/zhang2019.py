@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'PUBLISHED', 'WINDOW', 'HOP', 'BEFORE', 'AFTER', 'Standardise', 'windows_in', 'WaveformCNN', 'each_window',
-           'all_windows', 'whole', 'FromWaveform', 'FromDescriptors', 'Recogniser', 'make_model', 'weighted_loss',
-           'Schedule', 'tasks_of', 'inputs_of', 'train', 'mean_uar', 'answers', 'reproduce', 'dimensions_of',
+           'whole', 'all_windows', 'FromWaveform', 'FromDescriptors', 'Recogniser', 'make_model', 'weighted_loss',
+           'Schedule', 'tasks_of', 'inputs_of', 'mean_uar', 'train', 'answers', 'reproduce', 'dimensions_of',
            'results_table', 'recompute', 'attention_over_time', 'loudness', 'follows_loudness']
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #imports
@@ -48,10 +48,10 @@ PUBLISHED = pd.DataFrame(
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #statistics-code
 class Standardise(nn.Module):
-    """Less the mean, divided by the deviation, of the training set: `measure` first.
+    """Subtract the mean and divide by the standard deviation of the training set.
 
-    For waveforms one number each, for descriptors one a column. Zhang 2019,
-    section 4.2.
+    One of each for waveforms, one per column for descriptors; `measure` finds them.
+    Zhang 2019, section 4.2.
     Page: notebooks/02.
     """
 
@@ -119,27 +119,7 @@ def each_window(cnn: WaveformCNN, windows: Tensor) -> Tensor:
     high = cnn.high(pad(low, (0, 0, BEFORE, AFTER)))  # (n, 4, 320)
     return high.flatten(1).unflatten(0, windows.shape[:2])
 
-# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #shared-code
-def all_windows(cnn: WaveformCNN, waveforms: Tensor) -> Tensor:
-    """The same, computed once where windows overlap: `(batch, samples)` in.
-
-    Page: notebooks/02.
-    """
-    windows = waveforms.unfold(1, WINDOW, HOP)  # (batch, windows, 640)
-    batch, count = windows.shape[:2]
-    low = cnn.low(pad(waveforms[:, : WINDOW + HOP * (count - 1)], (BEFORE, AFTER)))
-    inside = whole(cnn, low)[:, :, 29:-30].unfold(2, 261, 80).mT.mT.transpose(1, 2)
-
-    ends = [pad(windows[..., :40], (BEFORE, 0)), pad(windows[..., -39:], (0, AFTER))]
-    ends = cnn.low(torch.stack(ends).flatten(0, 2)).view(2, -1, 10, 40)
-    near = torch.stack([low[:, 10:-271], low[:, 271:-10]]).unfold(2, 39, 80)
-    near = near.mT.flatten(1, 2)  # (2, batch * windows, 39, 40)
-    left = pad(torch.cat([ends[0], near[0]], 1), (0, 0, BEFORE, 1))
-    right = pad(torch.cat([near[1], ends[1]], 1), (0, 0, 0, AFTER))
-    left, right = cnn.high(torch.cat([left, right])).view(2, batch, count, 4, 30)
-    return torch.cat([left[..., :29], inside, right], 3).flatten(2)
-
-
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #whole-code
 def whole(cnn: WaveformCNN, low: Tensor, piece: int = 320) -> Tensor:
     """The second convolution over a whole utterance: `(batch, time, 40)` to four maps.
 
@@ -150,6 +130,29 @@ def whole(cnn: WaveformCNN, low: Tensor, piece: int = 320) -> Tensor:
     pieces = padded.unfold(1, piece + 39, piece).mT  # (batch, pieces, 359, 40)
     high = cnn.high(pieces.flatten(0, 1)).unflatten(0, pieces.shape[:2])
     return high.transpose(1, 2).flatten(2)[..., : low.shape[1]]
+
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #shared-code
+def all_windows(cnn: WaveformCNN, waveforms: Tensor) -> Tensor:
+    """The same, computed once where windows overlap: `(batch, samples)` in.
+
+    Page: notebooks/02.
+    """
+    windows = waveforms.unfold(1, WINDOW, HOP)  # (batch, windows, 640)
+    batch, count = windows.shape[:2]
+    low = cnn.low(pad(waveforms[:, : WINDOW + HOP * (count - 1)], (BEFORE, AFTER)))
+    inside = whole(cnn, low)[:, :, 29:-30].unfold(2, 261, 80).transpose(1, 2)
+
+    ends = [pad(windows[..., :40], (BEFORE, 0)), pad(windows[..., -39:], (0, AFTER))]
+    ends = cnn.low(torch.stack(ends).flatten(0, 2))  # computed anew, with their zeros
+    ends = ends.view(2, -1, 10, 40)  # (left and right, batch * windows, 10, 40)
+    near = torch.stack([low[:, 10:-271], low[:, 271:-10]])  # shared, next to them
+    near = near.unfold(2, 39, 80).mT.flatten(1, 2)  # (2, batch * windows, 39, 40)
+    left = pad(
+        torch.cat([ends[0], near[0]], 1), (0, 0, BEFORE, 1)
+    )  # 1: as long as right
+    right = pad(torch.cat([near[1], ends[1]], 1), (0, 0, 0, AFTER))  # 69 steps
+    left, right = cnn.high(torch.cat([left, right])).view(2, batch, count, 4, 30)
+    return torch.cat([left[..., :29], inside, right], 3).flatten(2)
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #front-code
 class FromWaveform(nn.Module):
@@ -290,6 +293,20 @@ def inputs_of(name: str, table: pd.DataFrame, longest: float = np.inf) -> list[T
     kept = None if np.isinf(longest) else round(longest * rate)
     return [torch.from_numpy(np.ascontiguousarray(array[:kept])) for array in arrays]
 
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #mean-uar-code
+def mean_uar(model: Recogniser, inputs: list[Tensor], levels: np.ndarray) -> float:
+    """The mean over tasks of the UAR, each over the utterances that have a level.
+
+    Raises InputError when there is none.
+    Page: notebooks/02.
+    """
+    heard = predict(model, inputs, 16).argmax(-1).numpy()  # (utterances, tasks)
+    rated = [levels[:, task] >= 0 for task in range(levels.shape[1])]
+    if not np.any(rated):
+        raise InputError("No utterance of the development part has a rating.")
+    pairs = zip(levels.T, heard.T, rated, strict=True)
+    return float(np.mean([uar(a[has], b[has]) for a, b, has in pairs if has.any()]))
+
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #train-code
 def train(
     fold: Fold, checkpoint: Path | None, task: Task, name, schedule, seed=0, watch=None
@@ -325,20 +342,6 @@ def train(
         watch=watch,
     )
 
-
-def mean_uar(model: Recogniser, inputs: list[Tensor], levels: np.ndarray) -> float:
-    """The mean over tasks of the UAR, each over the utterances that have a level.
-
-    Raises InputError when there is none.
-    Page: notebooks/02.
-    """
-    heard = predict(model, inputs, 16).argmax(-1).numpy()  # (utterances, tasks)
-    rated = [levels[:, task] >= 0 for task in range(levels.shape[1])]
-    if not np.any(rated):
-        raise InputError("No utterance of the development part has a rating.")
-    pairs = zip(levels.T, heard.T, rated, strict=True)
-    return float(np.mean([uar(a[has], b[has]) for a, b, has in pairs if has.any()]))
-
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #answers-code
 def answers(model: Recogniser, fold: Fold, task: Task, name: str) -> dict:
     """The network's answers on test and development: an outcome for a record.
@@ -364,7 +367,7 @@ def reproduce(
 ) -> tuple[Record, dict[str, nn.Module]]:
     """Train and test a network of Table 1: the record, and each fold's network.
 
-    With a `folder` it goes on where it was stopped, and keeps the weights there.
+    With a `folder` it resumes where it stopped, and keeps the weights there.
     Page: notebooks/02.
     """
     sizes = {"tasks": len(tasks_of(name, task)), "classes": len(task.classes)}
@@ -423,7 +426,7 @@ def recompute(
 ) -> list[Record]:
     """All six methods of Table 1, in the given dimensions or all that a corpus has.
 
-    It goes on where it was stopped.
+    It resumes where it stopped.
     Page: notebooks/02.
     """
     several = protocol(table)  # one training answers for all dimensions
