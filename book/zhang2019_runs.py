@@ -41,10 +41,10 @@ def baselines() -> None:
     """The support vector machines: on the whole synthetic corpus under both partitions, on its part, and on EmoDB."""
     full = corpora.load("synthetic:full")
     for table, protocol in (
+        (corpora.load("emodb"), protocols.common_levels),
+        (synthetic_corpus(), protocols.zhang2019_inferred),
         (full, protocols.zhang2019_inferred),
         (full, protocols.zhang2019_stated),
-        (synthetic_corpus(), protocols.zhang2019_inferred),
-        (corpora.load("emodb"), protocols.common_levels),
     ):
         for dimension in protocol(table).auxiliary:
             functionals_svm(protocol(table, dimension), RUNS / "zhang2019", choose_on="development")
