@@ -181,7 +181,7 @@ class FromWaveform(nn.Module):
             return each_window(self.cnn, windows), windows_in(lengths)
         return self.dropout(all_windows(self.cnn, waveforms)), windows_in(lengths)
 
-
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #descriptors-front-code
 class FromDescriptors(nn.Module):
     """Padded sequences of the 23 low-level descriptors, standardised.
 
@@ -456,7 +456,7 @@ def attention_over_time(model: Recogniser, waveform: np.ndarray) -> np.ndarray:
         raise InputError("This network has no attention to look at.")
     return torch.cat(weights).cpu().numpy()
 
-
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #loudness-code
 def loudness(waveform: np.ndarray) -> np.ndarray:
     """The root mean square of each window of 40 ms, `(windows,)`.
 
