@@ -30,7 +30,8 @@ from serlib.training import best_epoch
 REFERENCE = Path(__file__).parent / "reference"  # inside the package, so that a lone notebook can show them
 PACKAGES = ("torch", "numpy", "librosa", "scikit-learn", "opensmile")  # whose versions a record names
 # Where `code_hash` looks, beside the source's module.
-CODE = ("attention", "audio", "device", "features", "folds", "metrics", "protocols", "sequences", "training")
+CODE = ("attention", "audio", "device", "features", "folds", "metrics", "protocols")
+CODE += ("recurrent", "sequences", "training")
 
 
 @dataclasses.dataclass
@@ -225,8 +226,8 @@ def cross_validate_network(
     """`cross_validate` a network: the record, and each fold's network by the name of the fold, in eval mode.
 
     `train(fold, checkpoint)` gives the network and the history of `fit`; `test(network, fold)` what a `test_fold`
-    returns, or the scores alone. The record gets updates, final loss, seconds and the best epoch where there is one.
-    With a `folder` a stopped run goes on from its checkpoint, and the weights are kept there; networks of an earlier
+    returns, or the scores alone. The record gets updates, final loss, learning rates, seconds and any best epoch. With
+    a `folder` a stopped run goes on from its checkpoint, and the weights are kept there; networks of an earlier
     call are made by `make_model()` and get theirs. Raises InputError when they are missing or torn.
     Page: notebooks/01.
     """
@@ -238,6 +239,7 @@ def cross_validate_network(
         outcome = test(network, fold)
         outcome = dict(outcome) if isinstance(outcome, dict) else {"scores": outcome}
         outcome |= {"updates": history[-1]["updates"], "loss": float(np.mean(history[-1]["losses"]))}
+        outcome["learning_rates"] = [epoch["learning_rate"] for epoch in history]
         outcome["seconds"] = sum(epoch["seconds"] for epoch in history)
         if "score" in history[-1]:
             outcome["best_epoch"] = best_epoch(history)

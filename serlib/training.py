@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm.auto import tqdm
 
 from serlib.cache import digest, write_atomically
@@ -35,7 +36,7 @@ def fit(
     *,
     epochs: int,
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
-    make_schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None,
+    make_schedule: Callable[[torch.optim.Optimizer], LRScheduler] | None = None,
     most_updates: int | None = None,
     clip: float | None = None,
     score: Callable[[nn.Module], float] | None = None,
@@ -49,7 +50,8 @@ def fit(
     `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); inputs are whatever the model takes
     as its one argument. `most_updates` ends training early; `clip` is the largest norm of a gradient. With `score`, of
     which higher is better, the model is scored after every epoch, in eval mode, and that of the (first) best epoch is
-    returned; `patience` ends training after so many epochs in a row without a better one.
+    returned; `patience` ends training after so many epochs in a row without a better one. The schedule is any of torch,
+    asked once an epoch; one that waits for a plateau waits for one of the score (`mode="max"`).
     The history has for each epoch the losses of its updates, the learning rate, the updates so far, the seconds and the
     score; `watch(history)` is called after each. With a `checkpoint` path the state is written there after every epoch:
     a run that was killed goes on, and ends in the same model as one that was not (on a CPU, to the last bit). Raises
@@ -66,6 +68,9 @@ def fit(
     model.to(device, memory_format=layout).train()
     optimiser = make_optimiser(model.parameters())
     schedule = make_schedule(optimiser) if make_schedule else None
+    waits = isinstance(schedule, ReduceLROnPlateau)
+    if waits and (score is None or schedule.mode != "max"):
+        raise InputError("A schedule that waits for a plateau waits for one of `score`: give it, and mode='max'.")
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     best = copy.deepcopy(model) if score else None
     parts = {"model": model, "optimiser": optimiser, "scaler": scaler, "schedule": schedule, "best": best}
@@ -104,7 +109,7 @@ def fit(
         if score and best_epoch(history) == len(history):
             best.load_state_dict(model.state_dict())
         if schedule:
-            schedule.step()
+            schedule.step(*[entry["score"]] if waits else [])
         if checkpoint:
             _save(checkpoint, parts, run, generator, history)
         if watch:

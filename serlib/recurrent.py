@@ -1,0 +1,60 @@
+"""Recurrent networks over padded sequences: what stands beyond a sequence's end is never heard."""
+
+import torch
+from torch import Tensor, nn
+
+from serlib.sequences import Padded, mask_of
+
+
+class BLSTM(nn.Module):
+    """Bidirectional LSTM layers: equations 1 to 3 of Jalal 2020.
+
+    Features `(batch, steps, size)` and lengths `(batch,)` to states `(batch, steps, 2 * hidden)`, zero beyond a length.
+    Each sequence is read backwards from its own end. (A packed sequence in torch's bidirectional LSTM gives the same
+    numbers, some three to twelve times slower on a CPU.) Page: notebooks/03.
+    """
+
+    def __init__(self, size: int, hidden: int, layers: int = 1):
+        super().__init__()
+        sizes = [size, *[2 * hidden] * (layers - 1)]
+        self.ahead = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
+        self.back = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        inside = mask_of(lengths, features.shape[1])
+        steps = torch.arange(features.shape[1], device=lengths.device)
+        turned = torch.where(inside, lengths[:, None] - 1 - steps, steps)[..., None]
+        for ahead, back in zip(self.ahead, self.back, strict=True):
+            future = back(features.take_along_dim(turned, 1))[0].take_along_dim(turned, 1)
+            features = torch.cat([ahead(features)[0], future], -1) * inside[..., None]
+        return features
+
+
+class CNNBLSTM(nn.Module):
+    """Three convolutions, each halving time and frequency, then a BLSTM, averaged over time: Satt 2017.
+
+    Padded spectrograms `(batch, frames, 200)` to a vector `(batch, 256)`. The sizes are those of table 1 in Cai 2021,
+    which builds on it. What lies beyond an end stays zero on its way; what has less than eight frames gets silence.
+    Page: notebooks/03.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.convolve = nn.ModuleList(  # filters: frames x bins
+            [
+                nn.Conv2d(1, 16, (16, 12), padding=(8, 6)),
+                nn.Conv2d(16, 24, (12, 8), padding=(6, 4)),
+                nn.Conv2d(24, 32, (7, 5), padding=(3, 2)),
+            ]
+        )
+        self.blstm = BLSTM(32 * 25, 128)
+
+    def forward(self, padded: Padded) -> Tensor:
+        maps, lengths = padded[0][:, None], padded[1].clamp_min(8)
+        maps = nn.functional.pad(maps, (0, 0, 0, max(0, 8 - maps.shape[2])))
+        for convolve in self.convolve:
+            maps = nn.functional.max_pool2d(convolve(maps).relu(), 2)
+            lengths = lengths // 2
+            maps = maps * mask_of(lengths, maps.shape[2])[:, None, :, None]
+        states = self.blstm(maps.transpose(1, 2).flatten(2), lengths)
+        return states.float().sum(1) / lengths[:, None]
