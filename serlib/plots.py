@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
@@ -34,10 +35,13 @@ def player(waveform: np.ndarray, caption: str) -> HTML:
     return HTML(f'<figure class="player"><figcaption>{label}</figcaption>{_audio(waveform, label)}</figure>')
 
 
-def follow(figure: Figure, alt: str, waveform: np.ndarray, caption: str) -> HTML:
-    """A figure with a player below it; while it plays, a line moves over the picture.
+def follow(
+    figure: Figure, alt: str, waveform: np.ndarray, caption: str, words: Iterable[tuple[float, float, str]] = ()
+) -> HTML:
+    """A figure with a player below it; while it plays, a line moves over the picture, and the words light up.
 
-    All axes of the figure share one time axis, in seconds, that begins where the waveform does. Page: notebooks/01.
+    All axes of the figure share one time axis, in seconds, that begins where the waveform does; `words` are (start,
+    end, word) on it. Page: notebooks/01.
     """
     figure.canvas.draw()
     box = figure.axes[0].get_position()
@@ -45,12 +49,14 @@ def follow(figure: Figure, alt: str, waveform: np.ndarray, caption: str) -> HTML
     figure.savefig(picture := io.BytesIO(), format="webp", pil_kwargs={"quality": 80})
     plt.close(figure)
     label, data = escape(caption), base64.b64encode(picture.getvalue()).decode()
+    spoken = [f'<span data-start="{start}" data-end="{end}">{escape(word)}</span>' for start, end, word in words]
+    line = f"<p>{' '.join(spoken)}</p>" if spoken else ""
     return HTML(
         f'<figure class="player follow" data-left="{box.x0:.5f}" data-right="{box.x1:.5f}" data-from="{low:.5f}" '
         f'data-to="{high:.5f}"><div style="position:relative"><img alt="{escape(alt)}" style="width:100%" '
         f'src="data:image/webp;base64,{data}"/><i style="position:absolute;'
         'top:0;bottom:0;width:2px;background:#d33;visibility:hidden"></i></div>'
-        f"<figcaption>{label}</figcaption>{_audio(waveform, label)}</figure><script>{FOLLOW}</script>"
+        f"{line}<figcaption>{label}</figcaption>{_audio(waveform, label)}</figure><script>{FOLLOW}</script>"
     )
 
 
