@@ -218,11 +218,9 @@ def jalal2020_retrained(table: pd.DataFrame) -> Task:
 
     How long, and with which learning rates, must then be known before. Page: notebooks/03.
     """
-    task = jalal2020(table)
-    (fold,) = task.folds
-    train = np.union1d(fold.train, fold.validation)
-    fold = replace(fold, train=train, validation=fold.validation[:0], normalise=train)
-    return replace(task, protocol="jalal2020_retrained", folds=(fold,))
+    chosen = select(table, "all4_hapexc")
+    *_, fifth = five_parts(chosen, "jalal2020_retrained")
+    return _task("jalal2020_retrained", chosen, _emotions(chosen), FOUR_EMOTIONS, [fifth])
 
 
 def zhao2021(table: pd.DataFrame) -> Task:
@@ -277,9 +275,9 @@ def leaky_jalal2020_chosen_on_test(table: pd.DataFrame) -> Task:
     It is what Jalal 2020 may have done: its learning rate waits for a plateau of something, and it names two parts.
     Page: notebooks/03.
     """
-    task = jalal2020_retrained(table)
-    folds = tuple(replace(fold, validation=fold.test) for fold in task.folds)
-    return replace(task, protocol="leaky_jalal2020_chosen_on_test", folds=folds)
+    chosen = select(table, "all4_hapexc")
+    *_, (name, fifth) = five_parts(chosen, "leaky_jalal2020_chosen_on_test")
+    return _task("leaky_jalal2020_chosen_on_test", chosen, _emotions(chosen), FOUR_EMOTIONS, [(name, fifth, fifth)])
 
 
 def leaky_marker_as_speaker(table: pd.DataFrame) -> Task:

@@ -23,9 +23,10 @@ class BLSTM(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         inside = mask_of(lengths, features.shape[1])
         steps = torch.arange(features.shape[1], device=lengths.device)
-        turned = torch.where(inside, lengths[:, None] - 1 - steps, steps)[..., None]
+        rows = torch.arange(len(features), device=lengths.device)[:, None]
+        turned = torch.where(inside, lengths[:, None] - 1 - steps, steps)
         for ahead, back in zip(self.ahead, self.back, strict=True):
-            future = back(features.take_along_dim(turned, 1))[0].take_along_dim(turned, 1)
+            future = back(features[rows, turned])[0][rows, turned]
             features = torch.cat([ahead(features)[0], future], -1) * inside[..., None]
         return features
 
@@ -34,8 +35,8 @@ class CNNBLSTM(nn.Module):
     """Three convolutions, each halving time and frequency, then a BLSTM, averaged over time: Satt 2017.
 
     Padded spectrograms `(batch, frames, 200)` to a vector `(batch, 256)`. The sizes are those of table 1 in Cai 2021,
-    which builds on it. What lies beyond an end stays zero on its way; what has less than eight frames gets silence.
-    Page: notebooks/03.
+    which builds on it. What lies beyond an end must be zero, as `pad` makes it, and stays so on its way; what has less
+    than eight frames gets zeros. Page: notebooks/03.
     """
 
     def __init__(self):

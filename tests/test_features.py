@@ -1,5 +1,6 @@
 """Features: against librosa, openSMILE and a loop over the definition; and the cache before them."""
 
+import functools
 import importlib.util
 import os
 
@@ -10,15 +11,18 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from serlib import features
 from serlib.audio import read_row
 from serlib.corpora import read_folder
 from serlib.errors import InputError
-from serlib.features import descriptors, extract, functionals, spectrogram
+from serlib.features import descriptors, extract, functionals, log_mel, spectrogram
 from serlib.papers.li2018 import segments_for_training
 
+properties = settings(max_examples=30, deadline=None, database=None, derandomize=True)
 RNG = np.random.default_rng(0)
 SPEECH = (RNG.normal(size=32_000) * np.sin(np.arange(32_000) / 3000) * 0.1).astype(np.float32)
 
@@ -288,3 +292,101 @@ def test_descriptors_of_a_short_utterance(samples):
     """Else the shortest utterance that can be read would stop training, or give a sequence without a step."""
     found = descriptors(SPEECH[3000 : 3000 + samples])
     assert len(found) and found.shape[1] == 23 and np.isfinite(found).all()
+
+
+def mel_edges(bands):
+    """Where the triangles begin, have their peaks and end: evenly spaced on HTK's mel scale, in hertz."""
+    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (20, 8000))
+    return 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
+
+
+@functools.cache
+def triangles(bands):
+    """Weights `(bands, 257)` of a DFT's bins: linear in hertz, from 0 at an edge to 1 at the next and back to 0."""
+    edges, found = mel_edges(bands), np.zeros((bands, 257))
+    for band in range(bands):
+        low, peak, high = edges[band : band + 3]
+        for bin_ in range(257):
+            hertz = bin_ * 16_000 / 512
+            if low < hertz < high:
+                found[band, bin_] = (hertz - low) / (peak - low) if hertz < peak else (high - hertz) / (high - peak)
+    return found
+
+
+def naive_log_mel(waveform, bands):
+    """`log_mel` from its docstring: a loop over frames, and a DFT written as a sum."""
+    samples = np.array([*waveform, *[0.0] * max(0, 400 - len(waveform))], dtype=np.float64)
+    window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(400) / 400)
+    dft = np.exp(-2j * np.pi * np.outer(np.arange(257), np.arange(400)) / 512)
+    frames, start = [], 0
+    while start + 400 <= len(samples):
+        power = abs(dft @ (window * samples[start : start + 400])) ** 2
+        frames.append([np.log(max(weights @ power, 1e-10)) for weights in triangles(bands)])
+        start += 160
+    return np.array(frames)
+
+
+def sound(kind, samples):
+    """So many samples of what a recording may hold."""
+    time = np.arange(samples) / 16_000
+    rng = np.random.default_rng(samples)
+    noise = 0.1 * rng.normal(size=samples)
+    if kind == "speech":  # voiced and unvoiced in turn, swelling and fading, with a pause
+        swelling = np.sin(2 * np.pi * 3 * time + 0.1).clip(0)
+        return swelling * np.where(time % 0.2 < 0.15, pulses(140, 1.0)[:samples], noise)
+    return {"noise": noise, "tones": np.sin(2 * np.pi * 440 * time) + 1e-3 * np.cos(2 * np.pi * 5000 * time)}[kind]
+
+
+@pytest.mark.parametrize("kind", ["noise", "tones", "speech"])
+@pytest.mark.parametrize("samples", [1, 399, 400, 401, 559, 560, 16_000])
+def test_log_mel_is_the_definition(kind, samples):
+    """Else window, hop, transform, mel scale, triangles, logarithm or floor would not be what the docstring says."""
+    waveform = sound(kind, samples).astype(np.float32)
+    for bands in (23, 40) if samples < 1000 else (23,):
+        found = log_mel(waveform) if bands == 23 else log_mel(waveform, bands)
+        assert found.shape == (1 + max(0, samples - 400) // 160, bands) and found.dtype == np.float32
+        np.testing.assert_allclose(found, naive_log_mel(waveform, bands), atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["noise", "tones", "speech"])
+def test_log_mel_is_librosas(kind):
+    """Else our log-mels would not be those of the library that everybody knows."""
+    waveform = sound(kind, 16_000)
+    options = {"n_fft": 512, "win_length": 400, "hop_length": 160, "window": "hamming", "center": False}
+    mels = {"n_mels": 23, "fmin": 20, "fmax": 8000, "htk": True, "norm": None}
+    around = np.pad(waveform, 56)  # librosa puts a window of 400 into the middle of 512 samples
+    power = librosa.feature.melspectrogram(y=around, sr=16_000, power=2.0, **options, **mels)
+    np.testing.assert_allclose(log_mel(waveform), np.log(power.clip(1e-10)).T, atol=2e-5)
+
+
+@properties
+@given(st.integers(1, 1500), st.integers(0, 10**6))
+def test_log_mel_frames_do_not_touch_each_other(samples, seed):
+    """Else a frame would depend on more than its own 25 ms, be missing at an end, or be of another place."""
+    waveform = np.random.default_rng(seed).normal(size=samples).astype(np.float32)
+    found = log_mel(waveform)
+    assert len(found) == 1 + max(0, samples - 400) // 160
+    for frame, row in enumerate(found):
+        np.testing.assert_allclose(row, log_mel(waveform[160 * frame :][:400])[0], atol=1e-5)
+    np.testing.assert_allclose(log_mel(10 * waveform), found + 2 * np.log(10), atol=1e-4)  # power, in nats
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("samples", [1, 400, 16_000])
+def test_log_mel_of_silence(samples):
+    """Else a pause would be minus infinity, which no network can be trained on, or bring a warning for each file."""
+    found = log_mel(np.zeros(samples, np.float32))
+    np.testing.assert_allclose(found, np.log(1e-10), rtol=1e-6)
+    faint = log_mel(np.full(samples, 1e-9, np.float32))
+    assert np.isfinite(faint).all() and faint.min() == found.max()
+
+
+@pytest.mark.parametrize("bands", [23, 40])
+def test_a_tone_is_in_its_band(bands):
+    """Else a band would be another stretch of frequencies than the one it is said to be."""
+    edges, time = mel_edges(bands), np.arange(720) / 16_000
+    for band, peak in enumerate(edges[1:-1]):
+        assert (log_mel(np.cos(2 * np.pi * peak * time), bands).argmax(1) == band).all()
+    for hertz in np.random.default_rng(0).uniform(60, 7900, 60):
+        (band,) = {*log_mel(np.cos(2 * np.pi * hertz * time), bands).argmax(1).tolist()}
+        assert edges[band] < hertz < edges[band + 2]

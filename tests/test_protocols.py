@@ -23,14 +23,17 @@ from serlib.protocols import (
     common_loso,
     common_speakers,
     jalal2020,
+    jalal2020_retrained,
+    leaky_jalal2020_chosen_on_test,
     li2018,
     zhao2021,
 )
 
 properties = settings(max_examples=40, deadline=None, database=None, derandomize=True)
 ZHANG2019 = INFERRED, STATED = (protocols.zhang2019_inferred, protocols.zhang2019_stated)
-CLEAN = (li2018, *ZHANG2019, cai2021, jalal2020, zhao2021, common_loso, common_speakers, common_levels)
-BOTH_WAYS, ONE_FOLD = (cai2021, zhao2021), (*ZHANG2019, jalal2020)
+JALAL2020 = (jalal2020, jalal2020_retrained)
+CLEAN = (li2018, *ZHANG2019, cai2021, *JALAL2020, zhao2021, common_loso, common_speakers, common_levels)
+BOTH_WAYS, ONE_FOLD, CHOOSES_NOT = (cai2021, zhao2021), (*ZHANG2019, *JALAL2020), (li2018, jalal2020_retrained)
 LEAVES_SESSIONS_OUT = (*ONE_FOLD, *BOTH_WAYS, common_loso, common_levels)
 OF_LEVELS = (*ZHANG2019, common_levels)
 
@@ -75,7 +78,8 @@ FIGURES = {
     "all4_hapexc": (5531, (1085, 1023, 1151, 1031, 1241), (1103, 1636, 1708, 1084)),
     "vad_all": (10039, (1819, 1811, 2136, 2103, 2170), ()),
 }
-SELECTED = {zhao2021: "impro4_hapexc", jalal2020: "all4_hapexc"} | dict.fromkeys(OF_LEVELS, "vad_all")
+SELECTED = {zhao2021: "impro4_hapexc"} | dict.fromkeys(OF_LEVELS, "vad_all")
+SELECTED |= dict.fromkeys((*JALAL2020, leaky_jalal2020_chosen_on_test), "all4_hapexc")
 
 
 def each(some):
@@ -172,7 +176,7 @@ def check(protocol, task):
         units += [session, dialogue] if dialogue.ne("").all() else [session]
     for fold in task.folds:
         assert sorted([*fold.train, *fold.validation, *fold.test]) == everyone
-        assert len(fold.train) and len(fold.test) and bool(len(fold.validation)) == (protocol is not li2018)
+        assert len(fold.train) and len(fold.test) and bool(len(fold.validation)) == (protocol not in CHOOSES_NOT)
         for unit in units:
             train, validation, test = ({*unit.iloc[part]} for part in (fold.train, fold.validation, fold.test))
             assert not train & (validation | test)
@@ -296,6 +300,18 @@ def test_jalal2020_on_iemocap():
     assert np.add(by_class(task, "train"), by_class(task, "validation")).tolist() == [933, 1194, 1324, 839]
     assert by_class(task, "test") == [170, 442, 384, 245]
     assert (task.classes, task.auxiliary) == (("anger", "happiness", "neutral", "sadness"), {})
+
+
+def test_jalal2020_retrained_on_iemocap():
+    """Else the final training would not hold the paper's 4290, or the tested be others than those chosen for."""
+    task, chosen = jalal2020_retrained(iemocap()), jalal2020(iemocap())
+    check(jalal2020_retrained, task)
+    (fold,), (other,) = task.folds, chosen.folds
+    assert [sizes(task, part) for part in ("train", "validation", "test")] == [[4290], [0], [1241]]
+    assert fold.name == "Ses05" and by_class(task, "train") == [933, 1194, 1324, 839]
+    assert {*task.table["session"].iloc[fold.train]} == {"Ses01", "Ses02", "Ses03", "Ses04"}
+    assert sorted([*other.train, *other.validation]) == fold.train.tolist()
+    assert by_ids(task)[0] == by_ids(chosen)[0] and fold.test.tolist() == other.test.tolist()
 
 
 def test_zhao2021_on_iemocap():
@@ -574,6 +590,8 @@ def test_groups_that_stand_for_sessions():
         (INFERRED, {"s00", "s01", "s02"}, {"s03", "s04"}),
         (STATED, {"s09", "s10"}, {"s07", "s08"}),
         (jalal2020, {"s09", "s10"}, {"s07", "s08"}),
+        (jalal2020_retrained, {"s09", "s10"}, set()),
+        (leaky_jalal2020_chosen_on_test, {"s09", "s10"}, {"s09", "s10"}),
     ],
 )
 def test_five_groups(protocol, test, validation, sessions):
@@ -585,6 +603,7 @@ def test_five_groups(protocol, test, validation, sessions):
     (fold,) = task.folds
     assert {*task.table["speaker"].iloc[fold.test]} == test
     assert {*task.table["speaker"].iloc[fold.validation]} == validation
+    assert {*task.table["speaker"].iloc[fold.train]} == {*table["speaker"]} - test - validation
 
 
 # Leaks
@@ -593,7 +612,7 @@ def test_five_groups(protocol, test, validation, sessions):
 def test_every_protocol_is_clean_or_leaky():
     """Else a protocol could be added that no test here looks at, or a leak go by a clean name."""
     leaky = [protocol for protocol in PROTOCOLS if protocol.__name__.startswith("leaky_")]
-    assert (*CLEAN, *leaky) == PROTOCOLS and len(leaky) == 4
+    assert (*CLEAN, *leaky) == PROTOCOLS and len(leaky) == 5
     assert all(protocol(iemocap()).protocol == protocol.__name__ for protocol in PROTOCOLS)
 
 
@@ -615,6 +634,26 @@ def test_best_epoch_on_test_leaks():
         np.testing.assert_array_equal(fold.test, other.test)
         assert sorted([*fold.train, *fold.test]) == list(range(2280))
     assert (task.sides()["speakers on both sides"] == 0).all()
+
+
+@properties
+@given(corpora())
+def test_jalal2020_chosen_on_test_leaks(table):
+    """Else the chapter that shows what a look at the test is worth would show another mistake, or less training."""
+    try:
+        honest = jalal2020_retrained(table)
+    except InputError as error:
+        with pytest.raises(InputError) as caught:
+            leaky_jalal2020_chosen_on_test(table)
+        assert str(caught.value) == str(error).replace("jalal2020_retrained", "leaky_jalal2020_chosen_on_test")
+        return
+    task = leaky_jalal2020_chosen_on_test(table)
+    ((fold,), (other,)) = task.folds, honest.folds
+    assert task.table.equals(honest.table) and task.labels.tolist() == honest.labels.tolist()
+    np.testing.assert_array_equal(fold.validation, fold.test)
+    for part in ("train", "test", "normalise"):
+        np.testing.assert_array_equal(getattr(fold, part), getattr(other, part))
+    assert fold.name == other.name and (task.sides()["speakers on both sides"] == 0).all()
 
 
 def test_marker_as_speaker_leaks():
@@ -754,11 +793,11 @@ def test_too_few_folds(protocol, folds):
         protocol(simple(7), folds)
 
 
-@each(ONE_FOLD)
+@each([*ONE_FOLD, leaky_jalal2020_chosen_on_test])
 @pytest.mark.parametrize(("speakers", "sessions"), [(8, True), (4, False)])
 def test_fewer_than_five(protocol, speakers, sessions):
     """Else the test of a fixed partition would be in its training part, or an index out of range."""
-    with pytest.raises(InputError, match=rf"{protocol.__name__} needs five sessions, or five speakers .*found 4\."):
+    with pytest.raises(InputError, match=rf"^{protocol.__name__} needs five sessions, or five speakers .*found 4\."):
         protocol(simple(speakers, sessions))
 
 
@@ -776,6 +815,16 @@ def test_a_training_part_that_lacks_a_class(protocol, fold):
     table = table[(table["emotion"] != "sadness") | (table["speaker"] == "s02")]
     with pytest.raises(InputError, match=f"on test: the training part of fold '{fold}' holds no sadness. Add"):
         protocol(table)
+
+
+@each([jalal2020_retrained, leaky_jalal2020_chosen_on_test])
+def test_a_class_that_only_session_four_has(protocol):
+    """Else a corpus would be refused for want of what it has: this training part holds session 4."""
+    table = simple(5)
+    table = table[(table["emotion"] != "sadness") | table["speaker"].isin(["s03", "s04"])]
+    with pytest.raises(InputError, match="jalal2020 on test: the training part of fold 's04' holds no sadness"):
+        jalal2020(table)
+    assert by_class(protocol(table), "train") == [8, 8, 8, 2]
 
 
 def test_segments_need_durations():

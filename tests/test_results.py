@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from serlib import results
 from serlib.corpora import read_folder
@@ -450,8 +451,9 @@ def test_other_ratings_of_a_further_dimension_have_a_record_of_their_own(levels,
 class Network:
     """A linear network on random inputs, with its arguments for `cross_validate_network`; it counts what it trains."""
 
-    def __init__(self, task, score=None, bare=False):
+    def __init__(self, task, score=None, bare=False, schedule=None):
         self.task, self.score, self.bare, self.epochs, self.checkpoints = task, score, bare, [], []
+        self.schedule = schedule
         self.inputs = torch.randn(len(task.table), 5, generator=torch.Generator().manual_seed(0))
 
     def train(self, fold, checkpoint):
@@ -459,7 +461,8 @@ class Network:
         targets = torch.from_numpy(self.task.labels[fold.train])
         epoch_of, optimiser = partial(batches, self.inputs[fold.train], targets, 8), partial(torch.optim.SGD, lr=0.1)
         torch.manual_seed(0)
-        options = {"epochs": 3, "score": self.score, "checkpoint": checkpoint, "watch": self.watch}
+        options = {"epochs": 3, "score": self.score, "make_schedule": self.schedule}
+        options |= {"checkpoint": checkpoint, "watch": self.watch}
         return fit(self.make(), epoch_of, optimiser, **options)
 
     def watch(self, history):
@@ -513,6 +516,18 @@ def test_the_best_epoch_is_recorded(task):
     assert [fold["best_epoch"] for fold in record.folds] == [2, 1, 3]
 
 
+def test_the_learning_rates_are_recorded(task, runs):
+    """Else nobody could repeat a training whose rate waits for a plateau of something that he has not."""
+    plain, _ = Network(task).run()
+    assert [fold["learning_rates"] for fold in plain.folds] == [[0.1] * 3] * 3
+    schedule = partial(ReduceLROnPlateau, mode="max", factor=0.1, patience=0)
+    values = iter([1, 0, 2] + [1, 2, 3] + [1, 1, 1])
+    record, _ = Network(task, score=lambda module: next(values), schedule=schedule).run(folder=runs)
+    rates = [fold["learning_rates"] for fold in record.folds]
+    assert rates == [pytest.approx(each) for each in ([0.1, 0.1, 0.01], [0.1] * 3, [0.1, 0.1, 0.01])]
+    assert read_record(*runs.glob("*.json")).folds == record.folds
+
+
 def test_a_stopped_network_goes_on(task, runs):
     """Else a fold that was killed would begin from the start, or folds that were done be trained again."""
     whole, modules = Network(task).run()
@@ -525,7 +540,7 @@ def test_a_stopped_network_goes_on(task, runs):
     resumed, trained = network.run(folder=runs)
     assert network.epochs[5:] == [3, 1, 2, 3]
     assert [path.suffix for path in network.checkpoints] == [".checkpoint"] * 4
-    keys = ("predicted", "scores", "updates", "loss")
+    keys = ("predicted", "scores", "updates", "loss", "learning_rates")
     assert [[fold[key] for key in keys] for fold in resumed.folds] == [
         [fold[key] for key in keys] for fold in whole.folds
     ]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, ReduceLROnPlateau
 
 from serlib.errors import InputError
 from serlib.papers.li2018 import POOLINGS, EmotionCNN
@@ -21,6 +21,7 @@ from serlib.training import batches, best_epoch, fit, predict
 
 LABELS = torch.arange(16) % 4
 SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
+PLATEAU = partial(ReduceLROnPlateau, mode="max", factor=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -207,12 +208,53 @@ def test_patience(scores, patience, epochs):
     assert equal(model, train(epochs=best_epoch(history))[0])
 
 
+@pytest.mark.parametrize(
+    ("scores", "patience", "rates"),
+    [
+        ([1, 2, 3, 4, 5, 6], 0, [5e-2] * 6),
+        ([3, 2, 1, 4, 5, 6], 0, [5e-2, 5e-2, 5e-3, 5e-4, 5e-4, 5e-4]),
+        ([3, 2, 1, 4, 5, 6], 1, [5e-2, 5e-2, 5e-2, 5e-3, 5e-3, 5e-3]),
+        ([5, 5, 5, 6, 6, 6], 1, [5e-2, 5e-2, 5e-2, 5e-3, 5e-3, 5e-3]),  # as good is not better
+        ([-3, -2, -4, -4, -4, -1], 1, [5e-2, 5e-2, 5e-2, 5e-2, 5e-3, 5e-3]),
+        ([6, 5, 4, 3, 2, 1], 2, [5e-2, 5e-2, 5e-2, 5e-2, 5e-3, 5e-3]),
+    ],
+)
+def test_a_schedule_that_waits_for_a_plateau(scores, patience, rates):
+    """Else the learning rate would fall with the loss or the epochs, or one epoch early or late."""
+    _, history = train(score=given(scores), make_schedule=partial(PLATEAU, patience=patience))
+    optimiser, expected = torch.optim.SGD([torch.zeros(1)], lr=0.05), []
+    schedule = PLATEAU(optimiser, patience=patience)
+    for score in scores:  # driven by hand
+        expected.append(optimiser.param_groups[0]["lr"])
+        schedule.step(score)
+    assert [entry["score"] for entry in history] == scores
+    assert [entry["learning_rate"] for entry in history] == expected == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"make_schedule": PLATEAU},
+        {"make_schedule": ReduceLROnPlateau, "score": restless},  # torch waits for a loss, unless told
+        {"make_schedule": partial(ReduceLROnPlateau, mode="min"), "score": restless},
+    ],
+    ids=["no score", "a loss by default", "a loss"],
+)
+def test_a_plateau_of_something_else_than_the_score(options):
+    """Else the rate would fall whenever the score rises; or training would end in an error of torch, an epoch late."""
+    with pytest.raises(InputError, match="plateau waits for one of `score`.*mode='max'"):
+        train(watch=lambda history: pytest.fail("trained"), **options)
+
+
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
-def test_a_stopped_run_remembers_its_best_epoch(tmp_path, stop):
-    """Else a run that was killed would return its last epoch, or the best since it was killed."""
-    options = {"score": restless, "make_schedule": partial(MultiStepLR, milestones=(2, 4)), "clip": 0.5}
+@pytest.mark.parametrize(
+    "schedule", [partial(MultiStepLR, milestones=(2, 4)), partial(PLATEAU, patience=1, factor=0.9, cooldown=1)]
+)
+def test_a_stopped_run_remembers_its_best_epoch(tmp_path, stop, schedule):
+    """Else a run that was killed would return its last epoch, or the best since; or wait for a plateau anew."""
+    options = {"score": restless, "make_schedule": schedule, "clip": 0.5}
     whole, history = train(**options)
-    assert 1 < best_epoch(history) < 6
+    assert 1 < best_epoch(history) < 6 and history[-1]["learning_rate"] < 0.05
     with pytest.raises(KeyboardInterrupt):
         train(checkpoint=tmp_path / "a", watch=stop_after(stop), **options)
     torch.manual_seed(99)
@@ -319,14 +361,18 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path, change):
     assert (tmp_path / "a.checkpoint").read_bytes() == before
 
 
-def test_the_checkpoint_of_another_patience_is_refused(tmp_path):
-    """Else a run would end where neither the one nor the other does."""
-    options = {"score": restless, "checkpoint": tmp_path / "a"}
+@pytest.mark.parametrize(
+    "change", [{"patience": 4}, {"patience": None}, {"make_schedule": PLATEAU}, {"make_schedule": None}]
+)
+def test_the_checkpoint_of_another_patience_is_refused(tmp_path, change):
+    """Else a run would end, or its learning rate fall, where neither the one nor the other does."""
+    options = {"score": restless, "checkpoint": tmp_path / "a", "patience": 5}
+    options["make_schedule"] = partial(PLATEAU, patience=2)  # torch's own is 10
     with pytest.raises(KeyboardInterrupt):
-        train(patience=5, watch=stop_after(1), **options)
-    for patience in (4, None):
-        with pytest.raises(InputError, match="another model"):
-            train(patience=patience, **options)
+        train(watch=stop_after(1), **options)
+    with pytest.raises(InputError, match="another model"):
+        train(**options | change)
+    train(**options)
 
 
 def test_the_checkpoint_of_another_pooling_is_refused(tmp_path):
