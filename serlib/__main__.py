@@ -10,7 +10,7 @@ import serlib
 from serlib import check, corpora, synthetic
 from serlib.errors import InputError
 
-PAPERS = ("li2018", "zhang2019")
+PAPERS = ("li2018", "zhang2019", "jalal2020")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

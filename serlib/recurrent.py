@@ -11,7 +11,7 @@ class BLSTM(nn.Module):
 
     Features `(batch, steps, size)` and lengths `(batch,)` to states `(batch, steps, 2 * hidden)`, zero beyond a length.
     Each sequence is read backwards from its own end. (A packed sequence in torch's bidirectional LSTM gives the same
-    numbers, some three to twelve times slower on a CPU.) Page: notebooks/03.
+    numbers, some three to four times slower on a CPU.) Page: notebooks/03.
     """
 
     def __init__(self, size: int, hidden: int, layers: int = 1):

@@ -122,6 +122,26 @@ def test_follow_shows_where_the_sound_is(figure):
     assert not plt.fignum_exists(figure.number)
 
 
+def test_follow_shows_the_words(figure):
+    """Else a word would light up while another one is heard, or a transcript with a < in it break the page."""
+    words = [(0.25, 0.5, "Yeah"), (0.5, 0.625, "I"), (np.float64(0.75), 1.25, NASTY)]
+    html = plots.follow(figure, "alt", TONE, "caption", words=iter(words))
+    page = BeautifulSoup(html.data, "html.parser")
+    spans = page.find("figure").find_all("span")
+    assert [(float(span["data-start"]), float(span["data-end"]), span.get_text()) for span in spans] == words
+    assert all({*span.attrs} == {"data-start", "data-end"} for span in spans)
+    assert page.find("figure").find("p").get_text() == f"Yeah I {NASTY}"  # a reader without the script sees a sentence
+    assert page.find("b") is None and "<b>" not in html.data
+    assert page.find("figcaption").get_text() == "caption" and page.find("audio") is not None
+
+
+@pytest.mark.parametrize("words", [{}, {"words": []}])
+def test_follow_without_words(words, figure):
+    """Else a picture whose words nobody knows would have an empty line below it."""
+    page = BeautifulSoup(plots.follow(figure, "alt", TONE, "caption", **words).data, "html.parser")
+    assert not page.select("[data-start], [data-end], span, p")
+
+
 @pytest.mark.parametrize("make", ["player", "follow"])
 def test_captions_are_escaped(make, figure):
     """Else a transcript with a < in it would break the page, or run as code."""

@@ -1,11 +1,14 @@
 """`python -m serlib reproduce`: a paper's table from one line, and one line about what is wrong."""
 
+import importlib
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
-from serlib.__main__ import main
+from serlib.__main__ import PAPERS, main
 from serlib.errors import InputError
 from serlib.papers import zhang2019
 
@@ -40,6 +43,14 @@ def test_a_paper_is_reproduced_on_the_corpus_that_is_named(five_speakers, tmp_pa
     assert out.startswith("serlib ") and err == ""
     assert out.endswith(zhang2019.results_table([]).to_string() + "\n")
     assert all(name in out for name in zhang2019.PUBLISHED.index) and out.count("not run") == 36
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_paper_that_is_offered_has_a_table(paper):
+    """Else the command would offer a paper and raise when it is asked for: it needs no more than table and folder."""
+    module = importlib.import_module(f"serlib.papers.{paper}")
+    inspect.signature(module.recompute).bind("table", "folder")
+    assert module.results_table([]).to_string()
 
 
 def test_by_default_the_environments_corpus_and_runs(five_speakers, tmp_path, asked, monkeypatch):
