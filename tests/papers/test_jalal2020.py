@@ -1331,7 +1331,7 @@ def test_coverage_by_hand():
         (0.05, 0.07, "C"),  # 2 and what counts as 0: heard
         (0.07, 0.0825, "D"),  # 0.3, for it ends where a middle lies: not heard
         (0.0825, 0.0925, "E"),  # 4, for it begins there: heard
-        (0.0925, 0.1, "F"),  # 0: not heard
+        (0.09, 0.1, "F"),  # 0: not heard
         (0.103, 0.104, "G"),  # between two middles: not counted
         (0.20, 0.30, "H"),  # after the end: not counted
     ]
