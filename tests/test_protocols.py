@@ -170,7 +170,7 @@ def check(protocol, task):
     """What every protocol promises that does not leak."""
     speaker, session, everyone = task.table["speaker"], task.table["session"], [*range(len(task.table))]
     dialogue = task.table["utterance_id"].str.rpartition("_")[0]
-    has_sessions = session.notna().all() and session.groupby(speaker).nunique().max() == 1
+    has_sessions = session.notna().all() and session.groupby(speaker).nunique().max() == 1 and session.nunique() > 1
     units = [speaker]
     if has_sessions and protocol in LEAVES_SESSIONS_OUT:
         units += [session, dialogue] if dialogue.ne("").all() else [session]
