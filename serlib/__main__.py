@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import serlib
-from serlib import check, corpora, synthetic
+from serlib import corpora
+from serlib.corpora import report, synthetic
 from serlib.errors import InputError
 
 PAPERS = ("li2018", "zhang2019", "jalal2020")
@@ -64,7 +65,7 @@ def _make(path: str | None, size: str, seed: int) -> int:
         table = synthetic.load_synthetic(size)
     else:
         table = corpora.read_path(synthetic.make_synthetic(Path(path).expanduser().resolve(), size, seed))
-    print(f"{check.location(table)}: {len(table)} utterances")
+    print(f"{report.location(table)}: {len(table)} utterances")
     return 0
 
 
@@ -79,8 +80,8 @@ def _reproduce(paper: str, corpus: str | None, folder: Path) -> int:
 
 def _check(what: str | None) -> int:
     table = corpora.load(what)
-    found = check.problems(table)
-    print(check.report(table, found))
+    found = report.problems(table)
+    print(report.report(table, found))
     return int(any(problem.level == "error" for problem in found))
 
 

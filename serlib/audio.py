@@ -81,3 +81,14 @@ def segment(waveform: np.ndarray, seconds: float, hop: float) -> np.ndarray:
     if len(waveform) < length:
         return np.pad(waveform, (0, length - len(waveform)))[None]
     return np.lib.stride_tricks.sliding_window_view(waveform, length)[::step]
+
+
+def equal_parts(durations: np.ndarray, longest: float = 3.0) -> np.ndarray:
+    """Into how many equal parts of at most `longest` seconds utterances are cut: Cai 2021.
+
+    Raises InputError where a duration is missing. Page: book/which_iemocap.
+    """
+    durations = np.asarray(durations, dtype=float)
+    if np.isnan(durations).any():
+        raise InputError(f"{np.isnan(durations).sum()} utterances have no duration. Give it, in seconds.")
+    return np.ceil(durations / longest - 1e-9).astype(int)

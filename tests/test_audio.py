@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import soxr
 
-from serlib.audio import RATE, duration, read_audio, read_row, segment
+from serlib.audio import RATE, duration, equal_parts, read_audio, read_row, segment
 from serlib.errors import InputError
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (RATE, 2)).astype(np.float32)
@@ -165,3 +165,10 @@ def test_a_short_utterance_is_padded(tmp_path):
     assert short.shape == (1, 32_000)
     np.testing.assert_array_equal(short[0, :5000], NOISE[:5000, 0])
     assert not short[0, 5000:].any()
+
+
+def test_equal_parts():
+    """Else an utterance of exactly 3 s would be cut into two, or one of 3.01 s left whole."""
+    durations = np.array([0.1, 2.99, 3.0, 10.3 - 7.3, 3.01, 6.0, 6.01, 9.0, 9.5])  # 10.3 - 7.3 is more than 3
+    assert equal_parts(durations).tolist() == [1, 1, 1, 1, 2, 2, 3, 3, 4]
+    assert equal_parts(np.array([2.0, 4.1]), longest=2.0).tolist() == [1, 3]

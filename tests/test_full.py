@@ -19,8 +19,8 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
 from serlib import corpora, protocols, results
+from serlib.corpora.iemocap import alignment_path, read_alignment, read_iemocap
 from serlib.errors import InputError
-from serlib.iemocap import alignment_path, read_alignment, read_iemocap
 from serlib.sequences import buckets, padding_waste
 
 WITHOUT_WORDS = "Ses03M_impro03_M001"

@@ -20,12 +20,12 @@ import torch
 from scipy import stats
 from serlib import protocols
 from serlib.attention import masked_softmax
-from serlib.audio import RATE, read_row
+from serlib.audio import RATE, equal_parts, read_row
 from serlib.baselines import functionals_svm
+from serlib.corpora.iemocap import alignment_path, read_alignment
 from serlib.device import choose_device, seed_everything
 from serlib.errors import InputError
 from serlib.features import extract, log_mel, spectrogram
-from serlib.iemocap import alignment_path, read_alignment
 from serlib.papers import li2018
 from serlib.protocols import Fold, Task
 from serlib.recurrent import BLSTM, CNNBLSTM
@@ -131,7 +131,7 @@ def spectrogram_parts(waveform: np.ndarray) -> list[Tensor]:
     40 ms every 10 ms, 0 to 4 kHz in bins of 20 Hz: Cai 2021, after Satt 2017.
     Page: notebooks/03.
     """
-    count = protocols.equal_parts([len(waveform) / RATE])[0]
+    count = equal_parts([len(waveform) / RATE])[0]
     pieces = [part[None] for part in np.array_split(waveform, count)]
     magnitudes = [spectrogram(piece, dft=800)[0].mT.numpy() for piece in pieces]
     return [standardised(20 * np.log10(m.clip(1e-5)), axis=None) for m in magnitudes]

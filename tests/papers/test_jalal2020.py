@@ -21,11 +21,11 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import MultiStepLR, ReduceLROnPlateau
 
 from serlib import baselines, corpora, protocols, results
-from serlib.audio import read_row
+from serlib.audio import equal_parts, read_row
 from serlib.corpora import read_folder
+from serlib.corpora.iemocap import alignment_path
 from serlib.errors import InputError
 from serlib.features import log_mel
-from serlib.iemocap import alignment_path
 from serlib.metrics import uar
 from serlib.papers import jalal2020 as paper
 from serlib.papers import li2018
@@ -542,7 +542,7 @@ def test_spectrogram_parts(samples, parts):
     """Else an utterance would be cut otherwise than in chapter 4, lose samples, or be scaled as a whole."""
     waveform = (RNG.normal(size=samples) * np.linspace(0.01, 0.5, samples)).astype(np.float32)
     found = spectrogram_parts(waveform)
-    assert len(found) == parts == protocols.equal_parts([samples / 16_000])[0]
+    assert len(found) == parts == equal_parts([samples / 16_000])[0]
     lengths = np.array([len(part) for part in found])
     assert samples // 160 - parts < lengths.sum() <= samples // 160 and np.ptp(lengths) <= 1 and lengths.max() <= 300
     starts = np.cumsum([0, *[samples // parts + (n < samples % parts) for n in range(parts)]])

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serlib.errors import InputError
-from serlib.folds import both_ways, dealt, five_parts, group_of, has_sessions, one_each, session_parts, with_next
+from serlib.protocols.folds import (
+    both_ways,
+    dealt,
+    five_parts,
+    group_of,
+    has_sessions,
+    one_each,
+    session_parts,
+    with_next,
+)
 
 properties = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 some_units = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=30).map(pd.Series)

@@ -25,12 +25,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from serlib import synthetic
+from serlib.corpora import synthetic
+from serlib.corpora.iemocap import alignment_path, read_alignment, read_iemocap
 from serlib.errors import InputError
-from serlib.iemocap import alignment_path, read_alignment, read_iemocap
 
 FOUR = ["anger", "happiness", "neutral", "sadness"]
-LOAD = "from serlib.synthetic import load_synthetic; print(len(load_synthetic()))"
+LOAD = "from serlib.corpora.synthetic import load_synthetic; print(len(load_synthetic()))"
 
 
 def contents(root):

@@ -6,8 +6,8 @@ import shutil
 import pandas as pd
 import pytest
 
+from serlib.corpora.iemocap import EMOTIONS, alignment_path, read_alignment, read_iemocap
 from serlib.errors import InputError
-from serlib.iemocap import EMOTIONS, alignment_path, read_alignment, read_iemocap
 
 COLUMNS = "utterance_id path start end duration session speaker gender scenario emotion"
 LABELS = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]

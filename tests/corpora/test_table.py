@@ -445,8 +445,8 @@ def test_a_folder_of_yours_comes_before_a_download(corpus, monkeypatch):
 
 def test_the_default(monkeypatch, tmp_path):
     """Else somebody who set nothing would meet an error, or somebody with a licence the synthetic corpus."""
-    monkeypatch.setattr(corpora, "load_synthetic", lambda size: size)
-    monkeypatch.setattr(corpora, "read_iemocap", lambda root: root)
+    monkeypatch.setattr(corpora.table, "load_synthetic", lambda size: size)
+    monkeypatch.setattr(corpora.table, "read_iemocap", lambda root: root)
     assert load() == load("synthetic") == load("synthetic:small") == "small"
     assert load("synthetic:full") == "full"
     monkeypatch.setenv("SERLIB_IEMOCAP", str(tmp_path))

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from serlib import check, corpora, iemocap, synthetic
+from serlib import corpora
 from serlib.__main__ import main
+from serlib.corpora import iemocap, report, synthetic
 
 DIALOGUE = "Ses01F_impro01"
 LABELS = f"Session1/dialog/EmoEvaluation/{DIALOGUE}.txt"
@@ -497,7 +498,7 @@ def test_problems_can_be_counted(corpus):
     in_seconds(corpus, emotion={0: pd.NA})
     for name in ("s0_anger_1", "s2_neutral_0"):
         (corpus / f"{name}.wav").write_bytes(b"")
-    first, second = check.problems(corpora.read_path(corpus))
+    first, second = report.problems(corpora.read_path(corpus))
     assert (first.level, first.what, first.count) == ("error", "audio cannot be read", 2)
     assert first.first == str(corpus / "s0_anger_1.wav") and (second.level, second.count) == ("note", 1)
 
@@ -505,5 +506,5 @@ def test_problems_can_be_counted(corpus):
 def test_a_duration_that_nobody_knows(corpus):
     """Else utterances with a start and no end would count as nothing in hours and in segments, without a word."""
     table = corpora.read_path(corpus).assign(start=0.5, duration=np.nan)
-    (problem,) = check.problems(table)
+    (problem,) = report.problems(table)
     assert (problem.level, problem.what, problem.count) == ("error", "duration is not known", 24)

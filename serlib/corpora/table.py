@@ -1,4 +1,4 @@
-"""The first room: every corpus becomes one table, a row per utterance."""
+"""Every corpus becomes one table, a row per utterance: reading, checking, loading by name."""
 
 import os
 import tomllib
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from serlib import audio
+from serlib.corpora.iemocap import read_iemocap
+from serlib.corpora.synthetic import load_synthetic
 from serlib.errors import InputError
-from serlib.iemocap import read_iemocap
-from serlib.synthetic import load_synthetic
 
 _known = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 COLUMNS, EMOTIONS, OPEN_CORPORA = _known["columns"], _known["emotions"], _known["open"]

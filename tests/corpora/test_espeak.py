@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from serlib.espeak import speak
+from serlib.corpora.espeak import speak
 
 TEXT = "The seven friends sat by the zebra, near a green boat."
 SAY_AND_HASH = (
-    f"import hashlib; from serlib.espeak import speak;"
+    f"import hashlib; from serlib.corpora.espeak import speak;"
     f"print(hashlib.sha256(speak({TEXT!r}, 'en-us+f5').samples.tobytes()).hexdigest())"
 )
 

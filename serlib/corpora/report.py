@@ -12,8 +12,9 @@ import pandas as pd
 import soundfile
 from tqdm.auto import tqdm
 
-from serlib import corpora, iemocap
+from serlib import corpora
 from serlib.audio import RATE, SHORTEST
+from serlib.corpora import iemocap
 from serlib.errors import InputError
 from serlib.protocols import DIMENSIONS, MAPPED, PROTOCOLS, SELECTIONS, select
 

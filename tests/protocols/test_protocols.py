@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serlib import protocols
+from serlib.audio import equal_parts
 from serlib.corpora import check_table
 from serlib.errors import InputError
 from serlib.protocols import (
@@ -279,7 +280,7 @@ def test_cai2021_on_iemocap():
     """Else the segments would not be the paper's 4432, or the men not those that its code tests on."""
     task = cai2021(iemocap())
     check(cai2021, task)
-    parts = protocols.equal_parts(task.table["duration"])
+    parts = equal_parts(task.table["duration"])
     assert np.bincount(task.labels, parts).tolist() == [585, 525, 2016, 1306] and parts.sum() == 4432
     assert [fold.name for fold in task.folds] == list(IEMOCAP)
     women, men = sizes(task, "test")[0::2], sizes(task, "test")[1::2]
@@ -700,13 +701,6 @@ def test_another_scale_is_refused(ratings, message):
     for protocol in (*OF_LEVELS, cai2021):
         with pytest.raises(InputError, match=f"scale from 1 to 5; these go from {message}"):
             protocol(rated(simple(10), *ratings))
-
-
-def test_equal_parts():
-    """Else an utterance of exactly 3 s would be cut into two, or one of 3.01 s left whole."""
-    durations = np.array([0.1, 2.99, 3.0, 10.3 - 7.3, 3.01, 6.0, 6.01, 9.0, 9.5])  # 10.3 - 7.3 is more than 3
-    assert protocols.equal_parts(durations).tolist() == [1, 1, 1, 1, 2, 2, 3, 3, 4]
-    assert protocols.equal_parts(np.array([2.0, 4.1]), longest=2.0).tolist() == [1, 3]
 
 
 def test_levels_mapped_from_emotions():

@@ -24,12 +24,11 @@ from filelock import FileLock
 from scipy.fft import irfft, next_fast_len, rfft
 from tqdm.auto import tqdm
 
-from serlib import espeak
-from serlib.audio import RATE
+from serlib.audio import RATE, equal_parts
 from serlib.cache import cache_root, digest, room_for, write_atomically
+from serlib.corpora import espeak
+from serlib.corpora.iemocap import EMOTIONS, SYNTHETIC, alignment_path, read_iemocap
 from serlib.errors import InputError
-from serlib.iemocap import EMOTIONS, SYNTHETIC, alignment_path, read_iemocap
-from serlib.protocols import equal_parts
 
 MADE_OF = Path(__file__).with_suffix(".toml")
 _of = tomllib.loads(MADE_OF.read_text("utf-8"))

@@ -1,0 +1,18 @@
+"""The first room: every corpus becomes one table, a row per utterance.
+
+`table` reads, checks and loads them; `iemocap` reads the release; `synthetic` makes a corpus that everybody may have,
+with the voice of `espeak`; `report` says what a corpus holds, and what is wrong with it.
+"""
+
+from serlib.corpora.table import (
+    COLUMNS,
+    EMOTIONS,
+    OPEN_CORPORA,
+    check_table,
+    load,
+    read_audb,
+    read_folder,
+    read_path,
+)
+
+__all__ = ["COLUMNS", "EMOTIONS", "OPEN_CORPORA", "check_table", "load", "read_audb", "read_folder", "read_path"]
