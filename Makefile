@@ -63,11 +63,11 @@ full: setup
 	@$(AS_COMMITTED) $(BIN)/python -m serlib corpus make --size full
 
 book: corpus ## execute every notebook and build the book
-	$(BIN)/python book/build.py
+	$(BIN)/python book/tools/build.py
 
 test: lint corpus full ## every check: style, unit tests, the notebooks' outputs, the built book
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook to check." >&2; exit 1; }
-	$(AS_COMMITTED) $(BIN)/python book/build.py --committed
+	$(AS_COMMITTED) $(BIN)/python book/tools/build.py --committed
 	$(AS_COMMITTED) BUILT_BOOK=_build/committed/html OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile tests
 	$(AS_COMMITTED) $(NBVAL) $(NOTEBOOKS)
 
@@ -76,28 +76,28 @@ lint: setup ## ruff: lint and format
 	$(BIN)/ruff format --check .
 
 export: setup ## write serlib/papers from the notebooks' `#| export` cells
-	$(BIN)/python book/export.py
+	$(BIN)/python book/tools/export.py
 
 run: corpus ## execute the notebooks in place (quick, synthetic), for committing them
-	$(AS_COMMITTED) $(BIN)/python book/run.py $(NOTEBOOKS)
+	$(AS_COMMITTED) $(BIN)/python book/tools/run.py $(NOTEBOOKS)
 
 bench: setup ## how fast training is, against a plain loop (CHAPTER=li2018 takes one)
-	@for chapter in $(CHAPTERS); do $(BIN)/python book/$${chapter}_bench.py || exit; done
+	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_bench.py || exit; done
 
 reference: setup ## make the reference records again (hours; SERLIB_DATA names the folder of EmoDB and RAVDESS; CHAPTER, PARTS)
-	@for chapter in $(CHAPTERS); do $(BIN)/python book/$${chapter}_runs.py $(PARTS) || exit; done
+	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_runs.py $(PARTS) || exit; done
 
 protocols: setup ## make the records of the pages on protocols again (minutes; SERLIB_DATA as above)
-	$(BIN)/python book/protocol_runs.py
+	$(BIN)/python book/studies/protocol_runs.py
 
 look: setup ## open every page of the built book in Chromium and take its picture
 	@[ -x .cache/look/bin/python ] && .cache/look/bin/python -c 'import playwright' 2>/dev/null || { \
 	  $(PYTHON) -m venv --clear .cache/look && \
 	  .cache/look/bin/python -m pip install --quiet --disable-pip-version-check playwright; }
-	.cache/look/bin/python book/look.py
+	.cache/look/bin/python book/tools/look.py
 
 address: setup ## show the repository's public address, or change it everywhere: make address URL=https://github.com/OWNER/NAME
-	@$(BIN)/python book/address.py $(URL)
+	@$(BIN)/python book/tools/address.py $(URL)
 
 lock: ## renew requirements.txt from pyproject.toml (UPGRADE=1: newest versions)
 	@mkdir -p .cache && cp requirements.txt .cache/requirements.txt

@@ -28,7 +28,7 @@ def test_the_wheel_carries_all_that_a_lone_notebook_needs(tmp_path):
     package = ROOT / "serlib"
     there = {str(path.relative_to(ROOT)) for path in package.rglob("*") if path.is_file()}
     assert inside == {name for name in there if "__pycache__" not in name}
-    assert {"serlib/synthetic.toml", "serlib/papers/li2018.py"} <= inside
+    assert {"serlib/corpora/synthetic.toml", "serlib/papers/li2018.py"} <= inside
     assert sum(name.startswith("serlib/reference/") for name in inside) > 5
 
 

@@ -1,6 +1,6 @@
 """The repository's public address, which stands in `_config.yml`; badges, set-up cells, metadata repeat it.
 
-`python book/address.py` lists where; followed by https://github.com/OWNER/NAME it changes it everywhere.
+`python book/tools/address.py` lists where; followed by https://github.com/OWNER/NAME it changes it everywhere.
 """
 
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = re.compile(r"https://github\.com/([A-Za-z0-9][A-Za-z0-9-]*)/([A-Za-z0-9._-]+)")
 HOSTS = r"(?:github\.com|colab\.research\.google\.com/github|raw\.githubusercontent\.com)"
 END = r"(?![\w-]|\.(?!git\b)\w)"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from serlib.device import choose_device
 
-RUNS = Path(__file__).resolve().parents[1] / "runs"
+RUNS = Path(__file__).resolve().parents[2] / "runs"
 
 
 def plan(gpu: object, cpu: object) -> object:

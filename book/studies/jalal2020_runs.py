@@ -4,7 +4,7 @@ A GPU gets the paper's schedule, whole utterances and three seeds; a CPU five ep
 half of each training utterance, and every tenth utterance of the synthetic corpus: the records say so. (MOMA was
 trained with SERLIB_PRECISION=float32, in which small batches are faster on a CPU without matrix units.) EmoDB and
 RAVDESS are looked for under SERLIB_DATA, as `emodb` and `ravdess_speech`. Naming parts makes only these:
-`python book/jalal2020_runs.py emodb ablations`.
+`python book/studies/jalal2020_runs.py emodb ablations`.
 """
 
 import sys

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
 SHOTS = ROOT / "_build" / "look"
 WIDTHS = {"wide": (1440, 900), "phone": (390, 844)}

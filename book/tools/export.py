@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nbdev.export import nb_export
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def export_all(root: Path) -> list[Path]:

@@ -27,7 +27,7 @@ from serlib.features import spectrogram
 from serlib.papers import li2018
 from serlib.results import REFERENCE, code_hash, read_record
 
-PICTURE = Path(__file__).parent / "_static" / "attention.png"
+PICTURE = Path(__file__).parents[1] / "_static" / "attention.png"
 KEPT = REFERENCE / "li2018"
 HEIGHTS = (2, 4, 6, 8, 10, 15, 20, 30, 40, 60, 80, 100)
 WIDTHS = (4, 6, 8, 10, 12, 16, 20, 30, 40, 60, 80)

@@ -2,7 +2,7 @@
 
 A GPU gets the paper's schedule on the whole synthetic corpus, three seeds; a CPU a tenth of its utterances, few epochs
 and one seed, and the records say so. EmoDB is looked for under SERLIB_DATA as `emodb`. Naming parts makes only
-these: `python book/zhang2019_runs.py synthetic emodb`.
+these: `python book/studies/zhang2019_runs.py synthetic emodb`.
 """
 
 import dataclasses

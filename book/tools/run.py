@@ -1,4 +1,4 @@
-"""Execute notebooks in place, for committing them: `python book/run.py notebooks/01_x.ipynb ...`.
+"""Execute notebooks in place, for committing them: `python book/tools/run.py notebooks/01_x.ipynb ...`.
 
 A notebook that raises, or writes to stderr (a warning, a progress bar), is left as it was. What would differ
 between two machines that agree (times of execution, the Python version) is not stored.

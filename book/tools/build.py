@@ -1,4 +1,4 @@
-"""Build the book: `python book/build.py` executes every notebook, `--committed` shows the committed outputs.
+"""Build the book: `python book/tools/build.py` executes every notebook, `--committed` shows the committed outputs.
 
 Pages with examples keep no outputs: they are executed either way. Every warning is an error. Executed outputs come from
 jupyter-cache, whose key is a notebook's code alone: here it is also thrown away when the library, the environment or a
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jupyter_book.sphinx import build_sphinx
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def fingerprint() -> str:
