@@ -1,80 +1,94 @@
-"""`python -m serlib`: `corpus make` and `corpus check`, a corpus to try and a look at yours; `reproduce`, a table."""
+"""`python -m serlib`: make or check a corpus, reproduce a table, work off the queue of runs, compare behaviour."""
 
 import argparse
+import contextlib
 import importlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import serlib
 from serlib import corpora
 from serlib.corpora import report, synthetic
 from serlib.errors import InputError
+from serlib.runs import behaviour, cluster, queue
 
 PAPERS = ("li2018", "zhang2019", "jalal2020")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns its exit status: 0, 1 where the corpus is at fault, 130 where you stopped it.
+    """The command line; returns its exit status: 0, 1 where something is at fault or differs, 130 where you stopped it.
 
     What is wrong stands on stderr, never as a traceback. Raises SystemExit(2) for wrong usage. Page: book/your_corpus.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # no letter in a path may stop a console that lacks it
     parser = _parser()
-    chosen = parser.parse_args(arguments)
-    if chosen.verb == "make" and chosen.seed is not None and (chosen.path is None or chosen.seed < 0):
+    chosen = vars(parser.parse_args(arguments))
+    verb = chosen.pop("verb")
+    if verb is _make and chosen["seed"] is not None and (chosen["path"] is None or chosen["seed"] < 0):
         parser.error("--seed is a number from 0 on and needs a PATH: the corpus in the cache has seed 0.")
     try:
-        if chosen.verb == "reproduce":
-            return _reproduce(chosen.paper, chosen.corpus, chosen.folder)
-        return _make(chosen.path, chosen.size, chosen.seed or 0) if chosen.verb == "make" else _check(chosen.what)
+        return verb(**chosen)
     except BrokenPipeError:  # `| head` has read enough
         return 1
     except (InputError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("stopped: what was finished stays, and the same command goes on from there", file=sys.stderr)
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serlib", description="Corpora and tables of Hearing Emotion.")
-    commands = parser.add_subparsers(required=True, metavar="corpus | reproduce")
-    corpus = commands.add_parser("corpus", help="make or check a corpus")
-    verbs = corpus.add_subparsers(required=True, dest="verb")
+    commands = parser.add_subparsers(required=True, metavar="corpus | reproduce | queue | behaviour")
+    verbs = commands.add_parser("corpus", help="make or check a corpus").add_subparsers(required=True)
     make = verbs.add_parser("make", help="make the synthetic corpus")
     make.add_argument(
         "path", nargs="?", metavar="PATH", help="a new folder; by default the corpus is made in the cache"
     )
     make.add_argument("--size", choices=("small", "full"), default="small")
     make.add_argument("--seed", type=int, help="of the random numbers, with PATH only; 0 by default")
+    make.set_defaults(verb=_make)
     look = verbs.add_parser("check", help="say what a corpus holds, what is wrong with it, which protocols run on it")
     what = "a folder, or a name such as emodb, synthetic:small, iemocap; by default what the environment names"
     look.add_argument("what", nargs="?", metavar="WHAT", help=what)
+    look.set_defaults(verb=_check)
     again = commands.add_parser("reproduce", help="train and test all that a paper's table has, on a corpus")
     again.add_argument("paper", choices=PAPERS)
     again.add_argument("--corpus", help="a name or a folder; by default what the environment names")
-    again.add_argument("--folder", type=Path, default=Path("runs"), help="of the records; by default runs")
-    again.set_defaults(verb="reproduce")
+    where = again.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=_positive, help="how many folds run at a time; by default one")
+    where.add_argument("--dask", metavar="ADDRESS", help="run them on a Dask cluster, as tcp://scheduler:8786")
+    again.set_defaults(verb=_reproduce)
+    worth = commands.add_parser("queue", help="work off the reference runs, the most valuable minute first")
+    worth.add_argument("--chapter", choices=PAPERS, help="only its runs")
+    worth.add_argument("--jobs", type=_positive, default=queue.JOBS, help="of one thread each; by default two")
+    worth.add_argument("--show", action="store_true", help="show the list, and run nothing")
+    worth.set_defaults(verb=_queue)
+    for command in (again, worth):
+        command.add_argument("--folder", type=Path, default=Path("runs"), help="of the runs; by default runs")
+    same = commands.add_parser("behaviour", help="say where this code computes otherwise than when records were made")
+    same.add_argument("names", nargs="*", metavar="NAME", help="of fingerprints; by default all")
+    same.add_argument("--accept", action="store_true", help="record today's values of those named")
+    same.set_defaults(verb=_behaviour)
     return parser
 
 
-def _make(path: str | None, size: str, seed: int) -> int:
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number from 1 on, not {text!r}")
+    return int(text)
+
+
+def _make(path: str | None, size: str, seed: int | None) -> int:
     if path is None:
         table = synthetic.load_synthetic(size)
     else:
-        table = corpora.read_path(synthetic.make_synthetic(Path(path).expanduser().resolve(), size, seed))
+        table = corpora.read_path(synthetic.make_synthetic(Path(path).expanduser().resolve(), size, seed or 0))
     print(f"{report.location(table)}: {len(table)} utterances")
-    return 0
-
-
-def _reproduce(paper: str, corpus: str | None, folder: Path) -> int:
-    """Everything in the table of a paper; what was finished in an earlier call is not done again."""
-    module = importlib.import_module(f"serlib.papers.{paper}")
-    print(serlib.setup())
-    records = module.recompute(corpora.load(corpus), folder / paper)
-    print(module.results_table(records).to_string())
     return 0
 
 
@@ -83,6 +97,42 @@ def _check(what: str | None) -> int:
     found = report.problems(table)
     print(report.report(table, found))
     return int(any(problem.level == "error" for problem in found))
+
+
+def _reproduce(paper: str, corpus: str | None, folder: Path, jobs: int | None, dask: str | None) -> int:
+    """Everything in the table of a paper; what was finished in an earlier call is not done again."""
+    module = importlib.import_module(f"serlib.papers.{paper}")
+    print(serlib.setup())
+    say = partial(print, file=sys.stderr, flush=True)
+    with cluster.on_cluster(dask) if dask else contextlib.nullcontext():
+        records = module.recompute(corpora.load(corpus), folder.resolve() / paper, jobs=jobs, progress=say)
+    print(module.results_table(records).to_string())
+    return 0
+
+
+def _queue(chapter: str | None, folder: Path, jobs: int, show: bool) -> int:
+    table, left = queue.overview(folder, [item for item in queue.items() if chapter in (None, item.chapter)])
+    print(table.to_string(index=False))
+    if not show:
+        queue.work(left, jobs, partial(print, flush=True))
+    return 0
+
+
+def _behaviour(names: list[str], accept: bool) -> int:
+    """Fingerprint by fingerprint: the same, or what differs and which records rest on it."""
+    if accept and not names:
+        raise InputError("--accept takes the names of the fingerprints whose new values are meant.")
+    differ = {}
+    for name, now, lines in behaviour.check(names):
+        print(f"{name}: {'; '.join(lines) or 'as recorded'}", flush=True)
+        if lines:
+            differ[name] = now
+            print("".join(f"    {record}\n" for record in behaviour.resting_on(name)), end="")
+    if accept:
+        behaviour.accept(differ)
+        print(f"recorded anew: {', '.join(differ) or 'nothing'}")
+        return 0
+    return int(bool(differ))
 
 
 if __name__ == "__main__":

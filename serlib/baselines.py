@@ -14,7 +14,7 @@ from serlib.errors import InputError
 from serlib.features import extract, functionals
 from serlib.metrics import uar
 from serlib.protocols import Fold, Task
-from serlib.results import Record, cross_validate
+from serlib.runs import Record, Run, run_all
 
 
 def functionals_svm(
@@ -58,7 +58,7 @@ def functionals_svm(
 
     name, settings = "eGeMAPS + linear SVM", {"C": "inner cross-validation"}
     settings = {"C": "development"} if choose_on == "development" else settings
-    return cross_validate(task, test_fold, name, "baselines.functionals_svm", settings, folder=folder, folds=folds)
+    return run_all([Run(task, name, "baselines.functionals_svm", settings, test_fold, folds=folds)], folder)[0]
 
 
 def labelled(task: Task, rows: np.ndarray) -> np.ndarray:
@@ -82,4 +82,4 @@ def words_bayes(task: Task, folder: Path | None = None, folds: int | None = None
         return {"predicted": machine.predict(texts[fold.test])}
 
     name, settings = "words + naive Bayes", {"words": "1 to 2"}
-    return cross_validate(task, test_fold, name, "baselines.words_bayes", settings, folder=folder, folds=folds)
+    return run_all([Run(task, name, "baselines.words_bayes", settings, test_fold, folds=folds)], folder)[0]

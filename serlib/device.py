@@ -43,8 +43,13 @@ def choose_precision(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """The context in which a forward pass runs in `precision`; in float32 it does nothing. Page: notebooks/01."""
+def autocast(device: torch.device | None = None, precision: torch.dtype | None = None) -> torch.autocast:
+    """The context in which a forward pass runs in `precision`, by default the chosen one; in float32 it does nothing.
+
+    Page: notebooks/01.
+    """
+    device = device or choose_device()
+    precision = precision or choose_precision(device)
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)
 
 

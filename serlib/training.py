@@ -17,6 +17,8 @@ from serlib.errors import InputError
 from serlib.sequences import buckets, pad
 
 Pair = tuple[Tensor, Tensor]
+# From (model, batch, scale) to the loss: leaves the gradients of scale(loss) in the model's parameters.
+Backward = Callable[[nn.Module, object, Callable[[Tensor], Tensor]], Tensor]
 
 
 def batches(inputs: Tensor, targets: Tensor, size: int, generator: torch.Generator | None = None) -> Iterator[Pair]:
@@ -29,17 +31,34 @@ def batches(inputs: Tensor, targets: Tensor, size: int, generator: torch.Generat
         yield inputs[chosen], targets[chosen]
 
 
+def supervised(loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy) -> Backward:
+    """What `fit` does with a batch (inputs, targets): `loss(model(inputs), targets)`, and its gradients.
+
+    Page: notebooks/01.
+    """
+
+    def backward(model: nn.Module, batch: tuple[object, Tensor], scale: Callable[[Tensor], Tensor]) -> Tensor:
+        inputs, targets = batch
+        with autocast():
+            value = loss(model(inputs), targets)
+        scale(value).backward()
+        return value
+
+    return backward
+
+
 def fit(
     model: nn.Module,
-    epoch_of: Callable[[torch.Generator], Iterable[tuple[object, Tensor]]],
+    epoch_of: Callable[[torch.Generator], Iterable[object]],
     make_optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
     *,
     epochs: int,
-    loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
+    backward: Backward | None = None,
     make_schedule: Callable[[torch.optim.Optimizer], LRScheduler] | None = None,
     most_updates: int | None = None,
     clip: float | None = None,
     score: Callable[[nn.Module], float] | None = None,
+    minimise: bool = False,
     patience: int | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
@@ -47,69 +66,87 @@ def fit(
 ) -> tuple[nn.Module, list[dict]]:
     """Train `model` on the chosen device and leave it there. Returns the model and its history.
 
-    `epoch_of(generator)` gives the batches of one epoch as pairs (inputs, targets); inputs are whatever the model takes
-    as its one argument. `most_updates` ends training early; `clip` is the largest norm of a gradient. With `score`, of
-    which higher is better, the model is scored after every epoch, in eval mode, and that of the (first) best epoch is
-    returned; `patience` ends training after so many epochs in a row without a better one. The schedule is any of torch,
-    asked once an epoch; one that waits for a plateau waits for one of the score (`mode="max"`).
-    The history has for each epoch the losses of its updates, the learning rate, the updates so far, the seconds and the
-    score; `watch(history)` is called after each. With a `checkpoint` path the state is written there after every epoch:
-    a run that was killed goes on, and ends in the same model as one that was not (on a CPU, to the last bit). Raises
-    InputError when the checkpoint is torn or of another model, schedule, seed or device, and FloatingPointError when
-    training diverges; the checkpoint of the last good epoch is kept. Page: notebooks/01.
+    `epoch_of(generator)` gives the batches of one epoch. `backward(model, batch, scale)` leaves the gradients of
+    `scale(loss)` behind and returns the loss; `scale` changes nothing but in float16. By default a batch is a pair
+    (inputs, targets) and the loss is the cross-entropy. `most_updates` ends training early; `clip` is the largest norm
+    of a gradient. With `score`, of which higher is better (lower, with `minimise`), the model is scored after every
+    epoch, in eval mode, and that of the (first) best epoch is returned; `patience` ends training after so many epochs
+    in a row without a better one. The schedule is any of torch, asked once an epoch; one that waits for a plateau waits
+    for one of the score (its `mode` is "max", or "min" with `minimise`).
+    The history has for each epoch the losses of its updates, the learning rate, the updates so far, the seconds, and
+    the score with whether it is the best so far; `watch(history)` is called after each. With a `checkpoint` path the
+    state is written there after every epoch: a run that was killed goes on, and ends in the same model as one that was
+    not (on a CPU, to the last bit). Raises InputError when the checkpoint is torn, of another model, schedule, seed or
+    device, or began with another loss, and FloatingPointError when training diverges; the checkpoint of the last good
+    epoch is kept. Page: notebooks/01.
     """
     if patience is not None and (score is None or patience < 1):
         raise InputError("patience counts epochs, from 1, without a better score: it needs `score`.")
+
+    # Where and how to compute.
     device = choose_device()
     precision = choose_precision(device)
     seed_everything(seed)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)  # draws the order of the examples, on every device the same
     layout = torch.preserve_format if device.type == "mps" else torch.channels_last
     model.to(device, memory_format=layout).train()
-    optimiser = make_optimiser(model.parameters())
-    schedule = make_schedule(optimiser) if make_schedule else None
-    waits = isinstance(schedule, ReduceLROnPlateau)
-    if waits and (score is None or schedule.mode != "max"):
-        raise InputError("A schedule that waits for a plateau waits for one of `score`: give it, and mode='max'.")
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+
+    # What changes the weights, and how fast.
+    optimiser = make_optimiser(model.parameters())
+    schedule, backward = make_schedule(optimiser) if make_schedule else None, backward or supervised()
+    waits, mode = isinstance(schedule, ReduceLROnPlateau), "min" if minimise else "max"
+    if waits and (score is None or schedule.mode != mode):
+        raise InputError(f"A schedule that waits for a plateau waits for one of `score`: give it, and mode={mode!r}.")
+
+    # Go on where an earlier call was stopped, if the first update is still what it was.
     best = copy.deepcopy(model) if score else None
     parts = {"model": model, "optimiser": optimiser, "scaler": scaler, "schedule": schedule, "best": best}
     parts = {name: part for name, part in parts.items() if part is not None}
     steps = schedule and (type(schedule).__name__, schedule.state_dict())
-    plan = (epochs, most_updates, clip, bool(score), patience)
-    run = digest(str(model), str(optimiser), steps, *plan, seed, precision, device.type)
-    history = _resume(checkpoint, parts, run, generator) if checkpoint and checkpoint.exists() else []
+    plan = (epochs, most_updates, clip, bool(score), minimise, patience)
+    run, history = digest(str(model), str(optimiser), steps, *plan, seed, precision, device.type), []
+    if checkpoint and checkpoint.exists():
+        first = float(backward(model, next(iter(epoch_of(generator))), scaler.scale).detach())
+        history = _resume(checkpoint, parts, run, generator, first)
 
     updates = history[-1]["updates"] if history else 0
     for _ in tqdm(range(len(history), epochs), desc="epochs", leave=False, delay=2):
         if updates == most_updates or (patience and _without_better(history) == patience):
             break
+
+        # One epoch: a step for every batch.
         start, losses = time.perf_counter(), []
-        for inputs, targets in epoch_of(generator):
-            with autocast(device, precision):
-                value = loss(model(inputs), targets)
+        for batch in epoch_of(generator):
             optimiser.zero_grad()
-            scaler.scale(value).backward()
+            losses.append(backward(model, batch, scaler.scale).detach().float())
             if clip is not None:
                 scaler.unscale_(optimiser)
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             scaler.step(optimiser)
             scaler.update()
-            losses.append(value.detach().float())
             if updates + len(losses) == most_updates:
                 break
         updates += len(losses)
-        losses = torch.stack(losses).tolist()
+        losses = torch.stack(losses).tolist()  # the one wait for a GPU in an epoch
         if not all(map(math.isfinite, losses)):
             raise FloatingPointError("The loss is no longer a finite number. Lower the learning rate.")
+
+        # Note how it went, and keep the best model.
         entry = {"losses": losses, "learning_rate": optimiser.param_groups[0]["lr"], "updates": updates}
         if score:
             entry["score"] = _score(score, model)
+            so_far = [epoch["score"] for epoch in history]
+            entry["is_best"] = not so_far or (
+                entry["score"] < min(so_far) if minimise else entry["score"] > max(so_far)
+            )
         history.append(entry | {"seconds": time.perf_counter() - start})
-        if score and best_epoch(history) == len(history):
+        if score and entry["is_best"]:
             best.load_state_dict(model.state_dict())
         if schedule:
             schedule.step(*[entry["score"]] if waits else [])
+
+        # Make it safe, and show it.
         if checkpoint:
             _save(checkpoint, parts, run, generator, history)
         if watch:
@@ -120,8 +157,17 @@ def fit(
 
 
 def best_epoch(history: list[dict]) -> int:
-    """The first epoch with the highest score, counted from 1. Page: notebooks/02."""
-    return 1 + max(range(len(history)), key=lambda epoch: history[epoch]["score"])
+    """The first epoch with the best score, counted from 1. Page: notebooks/02."""
+    return max(number for number, epoch in enumerate(history, 1) if epoch["is_best"])
+
+
+def same_loss(before: float, now: float) -> bool:
+    """Whether two first losses are one, computed on two machines: half precision rounds to three digits.
+
+    Page: book/how_it_is_built.
+    """
+    exact = choose_precision(choose_device()) == torch.float32
+    return math.isclose(before, now, rel_tol=1e-3 if exact else 1e-2)
 
 
 def _without_better(history: list[dict]) -> int:
@@ -148,11 +194,13 @@ def _save(path: Path, parts: dict, run: str, generator: torch.Generator, history
         torch.save(state, file)
 
 
-def _resume(path: Path, parts: dict, run: str, generator: torch.Generator) -> list[dict]:
-    """Load what `_save` wrote; returns the history so far."""
+def _resume(path: Path, parts: dict, run: str, generator: torch.Generator, first: float) -> list[dict]:
+    """Load what `_save` wrote, if it began with the loss `first`; returns the history so far."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["run"] == run:
+        same = state["run"] == run
+        before = state["history"][0]["losses"][0]
+        if same and same_loss(before, first):
             for name, part in parts.items():
                 part.load_state_dict(state[name])
             torch.set_rng_state(state["random"])
@@ -162,6 +210,9 @@ def _resume(path: Path, parts: dict, run: str, generator: torch.Generator) -> li
             return state["history"]
     except Exception as error:  # torch raises eight kinds, by where the file was cut
         raise InputError(f"{path}: this checkpoint is torn. Delete it to train from the start.") from error
+    if same:
+        changed = f"the first update lost {before:.6g} and loses {first:.6g} now: code or data have changed"
+        raise InputError(f"{path}: {changed}. Undo the change, or delete it to train from the start.")
     raise InputError(f"{path}: this checkpoint is of another model, schedule, seed or device. Delete it.")
 
 

@@ -1,0 +1,290 @@
+"""How a record is made: one file a fold, so that folds, seeds and models are run in any order, or at the same time."""
+
+import dataclasses
+import json
+import re
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+from filelock import FileLock
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from serlib.cache import digest, write_atomically
+from serlib.device import keep_pages
+from serlib.errors import InputError
+from serlib.protocols import Fold, Task
+from serlib.runs.behaviour import rests_on
+from serlib.runs.origin import data_digest, origin
+from serlib.runs.record import Record, joined, read_record
+from serlib.training import best_epoch, same_loss
+
+TRIES = 3  # how often folds are begun again whose worker was killed
+
+
+class Chapter(NamedTuple):
+    """What a chapter gives to be run: its name and three functions, so that a cell that was edited counts.
+
+    `make_model(name)` is an untrained network. `train(task, fold, name, schedule, seed, checkpoint, watch)` gives the
+    trained one and the history of `fit`; `answers(network, task, fold, name)` a dictionary with `scores` `(utterances,
+    classes)` of the fold's test rows. It may add `dimensions`, scores of further dimensions by their names, and
+    `validation`: a dictionary of the same kind for the rows to choose on. Page: book/how_it_is_built.
+    """
+
+    name: str
+    make_model: Callable[..., nn.Module]
+    train: Callable[..., tuple[nn.Module, list[dict]]]
+    answers: Callable[..., dict]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A model to be tested on the folds of a task, or on the first `folds` of them.
+
+    `test_fold(fold, place)` gives what `Chapter.answers` does, with `scores` or `predicted`, and whatever else a record
+    shall hold of the fold; `place` is a path without ending for its checkpoint and weights, or None.
+    Page: book/how_it_is_built.
+    """
+
+    task: Task
+    model: str
+    source: str
+    settings: dict
+    test_fold: Callable[[Fold, Path | None], dict]
+    seed: int = 0
+    folds: int | None = None
+
+
+def network_run(
+    chapter: Chapter, task: Task, name: str, schedule: object, seed: int = 0, folds: int | None = None, watch=None
+) -> Run:
+    """The run of a chapter's network; `watch(history)` is called after every epoch. Page: book/how_it_is_built."""
+    test_fold = partial(_train_and_test, chapter, task, name, schedule, seed, watch)
+    return Run(task, name, f"papers.{chapter.name}", dataclasses.asdict(schedule), test_fold, seed, folds)
+
+
+def reproduce(
+    chapter: Chapter, task: Task, name: str, schedule: object, seed=0, folder=None, folds=None, jobs=None, watch=None
+) -> Record:
+    """Train and test a chapter's network on each fold of a task: the record.
+
+    With a `folder` it goes on where it was stopped, fold by fold and epoch by epoch, and `load` finds the weights
+    there. `folds` takes only the first few; `jobs` is how many run at a time. Raises InputError where a file in the
+    folder is torn or of another run, or where the first update does not lose what it lost before. Page: notebooks/01.
+    """
+    return run_all([network_run(chapter, task, name, schedule, seed, folds, watch)], folder, jobs)[0]
+
+
+def run_all(
+    runs: Iterable[Run], folder: str | Path | None = None, jobs: int | None = None, progress: Callable | None = None
+) -> list[Record]:
+    """The records of several runs, whose folds are worked off by `jobs` processes, or in this one.
+
+    Within `joblib.parallel_config(backend="dask")` they go to a cluster; then `folder` must be one that all its
+    machines share. What is finished stays in `folder`, whatever happens to the rest. `progress` gets a line for each
+    fold. Raises InputError as `reproduce` and `records_of` do. Page: book/how_it_is_built.
+    """
+    plans = [(run, plan(run, folder)) for run in runs]
+    records = iter(records_of([part for _, parts in plans for part in parts], jobs, progress))
+    return [joined([next(records) for _ in parts], run.model) for run, parts in plans]
+
+
+def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable | None = None) -> list[Record]:
+    """The records of some folds, of one run or several, in their order.
+
+    A fold whose worker was killed is begun again, from its last checkpoint; after three such deaths InputError is
+    raised. Page: book/how_it_is_built.
+    """
+    done: dict[int, Record] = {}
+    for attempt in range(1, TRIES + 1):
+        todo = [number for number in range(len(parts)) if number not in done]
+        work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+        try:
+            for number, record in work(joblib.delayed(_numbered)(number, parts[number]) for number in todo):
+                done[number] = record
+                if progress:
+                    minutes = f"{record.folds[0]['seconds'] / 60:.1f} min"
+                    progress(f"{parts[number].said()}: {minutes}; {len(parts) - len(done)} left")
+            break
+        except TerminatedWorkerError as error:
+            if attempt == TRIES:
+                what = f"A worker was killed, {TRIES} times over; perhaps memory ran out. Take fewer jobs."
+                raise InputError(f"{what} What was finished stays.") from error
+    return [done[number] for number in range(len(parts))]
+
+
+def _numbered(number: int, part: "Part") -> tuple[int, Record]:
+    return number, part.record()
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One fold of a run: what its record says before anything is known, and its place on disk, a path without ending.
+
+    Page: book/how_it_is_built.
+    """
+
+    run: Run
+    fold: Fold
+    blank: Record
+    place: Path | None
+
+    @property
+    def path(self) -> Path:
+        """Where its record is, or will be."""
+        return Path(f"{self.place}.json")
+
+    def said(self) -> str:
+        """Which fold of what, in words."""
+        about = f"{self.blank.corpus}, {self.blank.protocol}, seed {self.blank.seed}"
+        return f"{self.blank.model} ({about}), fold {self.fold.name}"
+
+    def record(self) -> Record:
+        """The record of this fold: read, or made and written; only one process at a time makes it."""
+        keep_pages()  # this may be a fresh process
+        if not self.place:
+            return self._made()
+        if self.path.exists():
+            return self._read()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.place}.lock"):
+            if self.path.exists():  # another process was faster
+                return self._read()
+            record = self._made()
+            with write_atomically(self.path) as file:
+                file.write(json.dumps(dataclasses.asdict(record)).encode())
+        for rest in ("checkpoint", "lock"):
+            Path(f"{self.place}.{rest}").unlink(missing_ok=True)
+        return record
+
+    def _made(self) -> Record:
+        start, task, fold = time.perf_counter(), self.run.task, self.fold
+        outcome = self.run.test_fold(fold, self.place)
+        outcome.setdefault("seconds", time.perf_counter() - start)
+        entry = _plain({"name": fold.name, **_rows(task, fold.test, outcome)})
+        if chosen := outcome.get("validation"):
+            entry["validation"] = _plain(_rows(task, fold.validation, chosen, keep_scores=False))
+        return dataclasses.replace(self.blank, origin=origin(self.blank.origin["data"]), folds=[entry])
+
+    def _read(self) -> Record:
+        """What an earlier call found out. A notebook's cells have no fingerprint: their first update is replayed."""
+        path, record = self.path, read_record(self.path)
+        expected = dataclasses.replace(self.blank, origin=record.origin, folds=record.folds)
+        if record != expected or [fold["name"] for fold in record.folds] != [self.fold.name]:
+            raise InputError(f"{path}: this is not {self.said()}. Move the file away, and the fold will be run again.")
+        test_fold = self.run.test_fold
+        network = isinstance(test_fold, partial) and test_fold.func is _train_and_test
+        if network and test_fold.args[0].train.__module__ == "__main__":
+            _replay(path, self.fold, record.folds[0]["first_loss"], *test_fold.args[:-1])
+        return record
+
+
+def plan(run: Run, folder: str | Path | None) -> list[Part]:
+    """The folds of a run, each with its place. Other behaviour, data, settings or utterances get another folder.
+
+    Page: book/how_it_is_built.
+    """
+    task, data = run.task, data_digest(run.task)
+    settings = run.settings | ({"dimension": task.dimension} if task.dimension else {})
+    settings = json.loads(json.dumps(settings))  # as it will be read back
+    behaviour = rests_on(run.source, task.protocol, run.model, settings, task.corpus)
+    about = (run.model, run.source, task.corpus, task.protocol, list(task.classes), settings, run.seed, behaviour)
+    blank = Record(*about, origin={"data": data}, folds=[])
+    sides = [[getattr(fold, side).tolist() for side in ("train", "validation", "test")] for fold in task.folds]
+    more = [(name, labels.tolist()) for name, labels in task.auxiliary.items()]
+    key = digest(*about, data, task.table["utterance_id"].tolist(), task.labels.tolist(), sides, *more)[:8]
+    stem = "_".join([_file_name(run.model), _file_name(task.corpus), task.protocol, key])
+    names = [f"{number:02}-{_file_name(fold.name)}" for number, fold in enumerate(task.folds, 1)][: run.folds]
+    return [Part(run, fold, blank, folder and Path(folder) / stem / name) for fold, name in zip(task.folds, names)]  # noqa: B905
+
+
+def _replay(
+    path: Path, fold: Fold, before: float, chapter: Chapter, task: Task, name: str, schedule: object, seed: int
+) -> None:
+    """Raise InputError where the first update of a finished fold would lose something else today."""
+    once = dataclasses.replace(schedule, epochs=1, most_updates=1)
+    now = chapter.train(task, fold, name, once, seed, None, None)[1][0]["losses"][0]
+    if not same_loss(before, now):
+        what = f"the first update lost {before:.6g} and loses {now:.6g} now: a cell or the data have changed"
+        raise InputError(f"{path}: {what}. Undo the change, or run it into another folder.")
+
+
+def _train_and_test(
+    chapter: Chapter, task: Task, name: str, schedule: object, seed: int, watch, fold: Fold, place: Path | None
+) -> dict:
+    """One fold of a network: its outcome, and its weights beside the record."""
+    network, history = chapter.train(task, fold, name, schedule, seed, place and Path(f"{place}.checkpoint"), watch)
+    outcome = dict(chapter.answers(network.eval(), task, fold, name))
+    outcome |= {"updates": history[-1]["updates"], "first_loss": history[0]["losses"][0]}
+    outcome["loss"] = float(np.mean(history[-1]["losses"]))
+    outcome["seconds"] = sum(epoch["seconds"] for epoch in history)
+    outcome["curve"] = {"loss": [round(float(np.mean(epoch["losses"])), 4) for epoch in history]}
+    for key in ("learning_rate", "seconds", *(["score"] if "score" in history[-1] else [])):
+        outcome["curve"][key] = [float(f"{epoch[key]:.4g}") for epoch in history]
+    if "score" in history[-1]:
+        outcome["best_epoch"] = best_epoch(history)
+    if place:
+        outcome["weights"] = f"{place.parent.name}/{place.name}.safetensors"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+        save_file(weights, Path(f"{place}.safetensors"))
+    return outcome
+
+
+def load(network: nn.Module, folder: str | Path, record: Record, fold: str) -> nn.Module:
+    """A network with the weights that a run in `folder` ended with in a fold, in eval mode.
+
+    Raises InputError when the run kept none, or when they are missing, torn, or of another network.
+    Page: notebooks/01.
+    """
+    (entry,) = (entry for entry in record.folds if entry["name"] == fold)
+    if "weights" not in entry:
+        raise InputError(f"The run of {record.model} kept no weights: give it a folder.")
+    path = Path(folder) / entry["weights"]
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        what = f"{path}: these weights are missing or torn"
+        raise InputError(f"{what}. Delete {path.stem}.json beside them to train the fold again.") from error
+    except RuntimeError as error:
+        raise InputError(f"{path}: these weights are of another network than {type(network).__name__}.") from error
+    return network.eval()
+
+
+def _rows(task: Task, rows: np.ndarray, outcome: dict, keep_scores: bool = True) -> dict:
+    """Some rows of a task: whose they are, their labels, and what a fold's outcome says of them."""
+    entry = {**task.table.iloc[rows][["utterance_id", "speaker"]], "label": task.labels[rows]}
+    entry |= {key: value for key, value in outcome.items() if key not in ("scores", "dimensions", "validation")}
+    if "scores" in outcome:
+        entry["predicted"] = _classes(outcome["scores"])
+        entry |= {"scores": np.asarray(outcome["scores"]).round(4).astype(float)} if keep_scores else {}
+    if further := outcome.get("dimensions"):
+        entry["dimensions"] = {
+            name: {"label": task.auxiliary[name][rows], "predicted": _classes(found)} for name, found in further.items()
+        }
+    return entry
+
+
+def _classes(found: np.ndarray) -> np.ndarray:
+    """Class numbers `(utterances,)`, from themselves or from scores `(utterances, classes)`."""
+    found = np.asarray(found)
+    return found.argmax(1) if found.ndim == 2 else found
+
+
+def _plain(value: object) -> object:
+    """As JSON will give it back."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return np.asarray(value).tolist()
+
+
+def _file_name(name: str) -> str:
+    """What a disk accepts of a name, and not too much of it: a fold is named after all of its speakers."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-")[:60]

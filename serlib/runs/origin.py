@@ -1,0 +1,80 @@
+"""Where a run comes from: code, data, machine. What is written here is never rewritten."""
+
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+from serlib.cache import digest
+from serlib.device import choose_device, choose_precision
+from serlib.errors import InputError
+from serlib.protocols import Task
+from serlib.runs.record import fingerprint_ids
+
+PACKAGES = ("torch", "numpy", "librosa", "scikit-learn", "opensmile")  # whose versions a record names
+
+
+def origin(data: str) -> dict:
+    """Commit, whether it was changed since, date, digest of the data, environment. Page: book/how_it_is_built."""
+    return {**_commit(), "date": datetime.date.today().isoformat(), "data": data, "environment": environment()}
+
+
+def environment() -> dict:
+    """What ran: device, precision, processor threads, versions. Page: notebooks/01."""
+    device = choose_device()
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type}, {platform.machine()}",
+        "precision": str(choose_precision(device)).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+@functools.cache
+def _commit() -> dict:
+    """The commit of the code that runs, from its work tree or from what pip noted; None where neither knows."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        asked = {"capture_output": True, "text": True, "check": True}
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], **asked).stdout.strip()
+        subprocess.run(
+            [*git, "ls-files", "--error-unmatch", "record.py"], **asked
+        )  # else serlib only lies in some tree
+        return {"commit": commit, "dirty": bool(subprocess.run([*git, "status", "--porcelain", ".."], **asked).stdout)}
+    except (OSError, subprocess.CalledProcessError):
+        noted = importlib.metadata.distribution("serlib").read_text("direct_url.json")
+        return {"commit": json.loads(noted or "{}").get("vcs_info", {}).get("commit_id"), "dirty": None}
+
+
+def data_digest(task: Task) -> str:
+    """A digest of the sound behind a task's rows; of the synthetic corpus its version, the id of its fingerprint.
+
+    A file is read once per process. Raises InputError when one is missing. Page: book/how_it_is_built.
+    """
+    if task.corpus.startswith("synthetic"):
+        return f"synthetic {fingerprint_ids()['corpus synthetic']}"
+    rows = task.table
+    files = {path: _content(path) for path in rows["path"].unique()}
+    pairs = zip(rows["path"], rows["start"], rows["end"], strict=True)
+    return digest([(files[path], str(start), str(end)) for path, start, end in pairs])
+
+
+def _content(path: str) -> str:
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise InputError(f"{path}: no such audio file. Check the path column of the corpus table.") from error
+    return _hashed(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _hashed(path: str, size: int, changed: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, hashlib.blake2b).hexdigest()[:32]

@@ -1,0 +1,84 @@
+"""Records as tables. A number stands in the book only if a record holds it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from serlib.runs import record as records_of
+from serlib.runs.record import Record, read_record
+
+
+def reference(paper: str, **wanted: object) -> list[Record]:
+    """A paper's reference records with the wanted values: `reference("li2018", corpus="emodb")`. Page: notebooks/01."""
+    records = map(read_record, sorted((records_of.REFERENCE / paper).glob("*.json")))
+    return [record for record in records if all(getattr(record, key) == value for key, value in wanted.items())]
+
+
+def over_seeds(runs: list[Record], score: str) -> str:
+    """A score in per cent: of one run with its interval, of several seeds their mean, deviation and number.
+
+    A dagger marks a number of code that behaved otherwise. Page: notebooks/03.
+    """
+    if len(runs) == 1:
+        return runs[0].shown(score)
+    values = [100 * run.scores()[score][0] for run in runs]
+    stale = "" if all(run.is_current() for run in runs) else " †"
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f} (n={len(values)}){stale}"
+
+
+def fullest(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Of each model all seeds of what was trained on most folds, and there longest: chosen by effort, never by score.
+
+    Page: notebooks/01.
+    """
+    groups: dict[str, dict[tuple, list[Record]]] = {}
+    for record in sorted(records, key=lambda record: record.seed):
+        effort = (len(record.folds), record.updates())
+        alike = (*effort, record.corpus, record.protocol, repr(record.settings))
+        groups.setdefault(record.model, {}).setdefault(alike, []).append(record)
+    return {model: found[max(found, key=lambda alike: alike[:2])] for model, found in groups.items()}
+
+
+def compare(published: pd.DataFrame, references: Iterable[Record], this_run: Iterable[Record]) -> pd.DataFrame:
+    """Published, reference and this run side by side; what was not measured says so. Page: notebooks/01."""
+    columns = {("published", name): published[name].map("{:.2f}".format) for name in published}
+    order = dict.fromkeys(published.index)
+    for title, found in (("reference", fullest(references)), ("this run", fullest(this_run))):
+        order |= dict.fromkeys(found)
+        title += ": " + " ".join(sorted({run.corpus for runs in found.values() for run in runs}))
+        for name, score in (("accuracy", "overall_accuracy"), ("UAR", "uar")):
+            columns[title, name] = pd.Series({model: over_seeds(runs, score) for model, runs in found.items()})
+    return pd.DataFrame(columns, index=list(order)).fillna("not run")
+
+
+def describe(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a record: what was run, what came out, and what it took. Page: notebooks/01."""
+    rows = [
+        {
+            "corpus": record.corpus,
+            "protocol": record.protocol,
+            "model": record.model,
+            **{"accuracy": record.shown("overall_accuracy"), "UAR": record.shown("uar")},
+            "utterances": len(record.predictions()),
+            "folds": len(record.folds),
+            "batch": record.settings.get("batch_size", ""),
+            "updates a fold": record.updates() or "",
+            "seed": record.seed,
+            "ran on": "{device}, {threads} thread(s), {precision}".format(**record.origin["environment"]),
+            "minutes": round(sum(fold["seconds"] for fold in record.folds) / 60, 1),
+            "date": record.origin["date"],
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows).sort_values(["corpus", "model", "folds", "seed"]).set_index(["corpus", "model"])
+
+
+def learning_curves(record: Record) -> pd.DataFrame:
+    """Of every fold and epoch the training loss, learning rate, seconds and any development score.
+
+    Records from before they were kept have the learning rates alone, or nothing. Page: book/how_it_is_built.
+    """
+    curves = {fold["name"]: pd.DataFrame(fold["curve"]) for fold in record.folds if "curve" in fold}
+    rows = pd.concat(curves.values(), keys=curves, names=["fold", "epoch"]) if curves else pd.DataFrame()
+    return rows.rename(index=lambda epoch: epoch + 1, level="epoch") if curves else rows
