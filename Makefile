@@ -103,7 +103,7 @@ lock: ## renew requirements.txt from pyproject.toml (UPGRADE=1: newest versions)
 	@mkdir -p .cache && cp requirements.txt .cache/requirements.txt
 	@[ -x .cache/lock/bin/uv ] || { $(PYTHON) -m venv --clear .cache/lock && \
 	  .cache/lock/bin/python -m pip install --quiet --disable-pip-version-check uv; }
-	.cache/lock/bin/uv pip compile pyproject.toml --extra open --group book --group test --group lock --universal \
+	.cache/lock/bin/uv pip compile pyproject.toml --extra open --extra cluster --group book --group test --group lock --universal \
 	  --python-version 3.11 --fork-strategy fewest --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade) \
 	  --output-file .cache/requirements.txt
 	@{ sed '/^[^#]/,$$d' requirements.txt; grep -vE "^(nvidia|cuda|triton)|== 'emscripten'" .cache/requirements.txt \
