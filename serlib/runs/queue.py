@@ -14,7 +14,7 @@ import pandas as pd
 from serlib import corpora, protocols
 from serlib.errors import InputError
 from serlib.runs.make import Part, Run, network_run, plan, records_of
-from serlib.runs.tables import reference
+from serlib.runs.record import REFERENCE, Record, read_record
 
 LIST = Path(__file__).with_suffix(".toml")
 JOBS = 2  # of one thread each: small networks gain little from a second
@@ -22,9 +22,10 @@ JOBS = 2  # of one thread each: small networks gain little from a second
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One network on one corpus, with one seed. `minutes` of one core a fold, `value` for all its folds, from 1 to 10.
+    """One network on one corpus, with one seed: its value, from 1 to 10, and its minutes of one core, for all its folds.
 
-    `tenth` takes every tenth utterance of the corpus, `folds` the first few. Page: book/how_it_is_built.
+    `tenth` takes every tenth utterance of the corpus, `folds` the first few; `part` is the folder within that of the
+    runs, and within `reference`, by default that of the chapter. Page: book/how_it_is_built.
     """
 
     chapter: str
@@ -38,6 +39,7 @@ class Item:
     minutes: float
     tenth: bool = False
     folds: int | None = None
+    part: str | None = None
     options: dict = dataclasses.field(default_factory=dict)
 
     def run(self) -> Run:
@@ -58,28 +60,38 @@ def _table(corpus: str, tenth: bool) -> pd.DataFrame:
 
 
 def items(path: Path = LIST) -> list[Item]:
-    """All runs of the list, an item for each seed. Raises InputError where the file is not one.
+    """All runs of the list, an item for each model and seed. Raises InputError where the file is not one.
 
     Page: book/how_it_is_built.
     """
     try:
         entries = tomllib.loads(path.read_text("utf-8"))["run"]
-        return [Item(**entry, seed=seed) for entry in entries for seed in entry.pop("seeds")]
+        triples = [(entry, entry.pop("models"), entry.pop("seeds")) for entry in entries]
+        return [Item(**entry, model=m, seed=s) for entry, models, seeds in triples for m in models for s in seeds]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a list of runs ({error}).") from error
 
 
-def left_of(item: Item, folder: Path) -> list[Part]:
-    """The folds of an item that are neither in the folder nor in the reference records. Page: book/how_it_is_built."""
-    parts = plan(item.run(), folder)
+def left_of(item: Item, folder: Path) -> tuple[list[Part], float]:
+    """The folds of an item that are neither in the folder nor in the reference records, and the share that they are.
+
+    Page: book/how_it_is_built.
+    """
+    parts = plan(item.run(), folder / (item.part or item.chapter))
     about = dataclasses.replace(parts[0].blank, origin={}, history={})
-    kept = [
+    kept = {
         fold["name"]
-        for record in reference(item.chapter, model=item.model, seed=item.seed)
-        for fold in record.folds
+        for record in _references()
         if dataclasses.replace(record, origin={}, history={}, folds=[]) == about
-    ]
-    return [part for part in parts if part.fold.name not in kept and not part.path.exists()]
+        for fold in record.folds
+    }
+    left = [part for part in parts if part.fold.name not in kept and not part.path.exists()]
+    return left, len(left) / len(parts)
+
+
+@functools.cache
+def _references() -> list[Record]:
+    return [read_record(path) for path in sorted(REFERENCE.glob("*/**/*.json"))]
 
 
 def overview(folder: Path, wanted: Iterable[Item]) -> tuple[pd.DataFrame, list[Part]]:
@@ -91,8 +103,8 @@ def overview(folder: Path, wanted: Iterable[Item]) -> tuple[pd.DataFrame, list[P
     for item in sorted(wanted, key=lambda item: -item.value / item.minutes):
         row = {"chapter": item.chapter, "model": item.model, "corpus": item.corpus, "seed": item.seed}
         try:
-            left, status = left_of(item, folder), ""
-            status = f"{len(left)} folds, {len(left) * item.minutes:.0f} min" if left else "done"
+            left, share = left_of(item, folder)
+            status = f"{len(left)} folds, {share * item.minutes:.0f} min" if left else "done"
             parts += left
         except InputError as error:
             status = f"cannot run here: {error}"

@@ -34,10 +34,13 @@ def fullest(records: Iterable[Record]) -> dict[str, list[Record]]:
     """
     groups: dict[str, dict[tuple, list[Record]]] = {}
     for record in sorted(records, key=lambda record: record.seed):
-        effort = (len(record.folds), record.updates())
-        alike = (*effort, record.corpus, record.protocol, repr(record.settings))
+        alike = (len(record.folds), record.corpus, record.protocol, repr(record.settings))
         groups.setdefault(record.model, {}).setdefault(alike, []).append(record)
-    return {model: found[max(found, key=lambda alike: alike[:2])] for model, found in groups.items()}
+
+    def effort(runs: list[Record]) -> tuple[int, int]:
+        return len(runs[0].folds), max(run.updates() for run in runs)  # who has patience stops where the seed wills
+
+    return {model: max(found.values(), key=effort) for model, found in groups.items()}
 
 
 def compare(published: pd.DataFrame, references: Iterable[Record], this_run: Iterable[Record]) -> pd.DataFrame:
