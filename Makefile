@@ -30,7 +30,7 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench reference protocols look address lock clean corpus full
+.PHONY: help setup book test lint export run bench reference findings baselines mutants look address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -84,11 +84,18 @@ run: corpus ## execute the notebooks in place (quick, synthetic), for committing
 bench: setup ## how fast training is, against a plain loop (CHAPTER=li2018 takes one)
 	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_bench.py || exit; done
 
-reference: setup ## make the reference records again (hours; SERLIB_DATA names the folder of EmoDB and RAVDESS; CHAPTER, PARTS)
-	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_runs.py $(PARTS) || exit; done
+reference: setup ## train what the queue of reference runs still holds, and keep it (days; SERLIB_DATA names the corpora)
+	$(BIN)/python -m serlib queue $(if $(CHAPTER),--chapter $(CHAPTER))
+	$(BIN)/python book/studies/shared.py
 
-protocols: setup ## make the records of the pages on protocols again (minutes; SERLIB_DATA as above)
-	$(BIN)/python book/studies/protocol_runs.py
+findings: setup ## look into the trained networks again: attention and the like (CHAPTER=li2018 takes one)
+	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_findings.py || exit; done
+
+baselines: setup ## make the records of the classifiers again (minutes; SERLIB_DATA as above)
+	$(BIN)/python book/studies/baselines.py
+
+mutants: corpus ## change the code in many ways, and see which changes the fingerprints notice (minutes)
+	$(AS_COMMITTED) $(BIN)/python book/tools/mutants.py
 
 look: setup ## open every page of the built book in Chromium and take its picture
 	@[ -x .cache/look/bin/python ] && .cache/look/bin/python -c 'import playwright' 2>/dev/null || { \

@@ -1,6 +1,6 @@
 """serlib: the thin helper library of Hearing Emotion.
 
-Six rooms in a row: corpora, protocols, features, training, metrics, results.
+Six rooms in a row: corpora, protocols, features, training, metrics, runs.
 """
 
 import warnings

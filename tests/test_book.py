@@ -20,7 +20,7 @@ from myst_parser.config.main import MdParserConfig
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 
-from serlib import results
+from serlib import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -65,8 +65,8 @@ def prose_of(path: Path) -> str:
 EXECUTED = [page for page in PAGES if "file_format: mystnb" in page.read_text("utf-8")[:200]]
 
 
-def test_the_page_for_your_own_corpus_is_executed():
-    assert {"your_corpus", "which_iemocap", "which_corpora"} == {page.stem for page in EXECUTED}
+def test_the_pages_with_examples_are_executed():
+    assert {"your_corpus", "which_iemocap", "which_corpora", "how_it_is_built"} == {page.stem for page in EXECUTED}
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
@@ -308,7 +308,7 @@ def figures_in(prose: str) -> set[str]:
 @functools.cache
 def known_figures() -> set[str]:
     """Every figure that prose may name: of the reference records, the published tables, and the compared outputs."""
-    records = [results.read_record(path) for path in results.REFERENCE.glob("*/**/*.json")]
+    records = [runs.read_record(path) for path in runs.REFERENCE.glob("*/**/*.json")]
     shares = [100 * value for record in records for value in sum(record.scores().values(), ())]
     shares += [100 * value for record in records for value in record.recalls().values()]
     known = {f"{share:.{digits}f}" for share in shares for digits in (0, 1)}

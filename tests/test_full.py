@@ -18,7 +18,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
-from serlib import corpora, protocols, results
+from serlib import corpora, protocols, runs
 from serlib.corpora.iemocap import alignment_path, read_alignment, read_iemocap
 from serlib.errors import InputError
 from serlib.sequences import buckets, padding_waste
@@ -199,7 +199,7 @@ def test_emotion_is_in_the_words_of_the_script_only(full):
 
 def test_its_difficulty_is_on_record():
     """Else it could be too easy or too hard to learn from: eGeMAPS and a linear SVM, a session left out, 60 to 80 %."""
-    kept = results.reference("protocols", corpus="synthetic:full", protocol="common_loso")
+    kept = runs.reference("protocols", corpus="synthetic:full", protocol="common_loso")
     scores = {record.model: record.scores()["uar"][0] for record in kept}
     assert 0.6 < scores["eGeMAPS + linear SVM"] < 0.8 and abs(scores["words + naive Bayes"] - 0.25) < 0.05
     assert all(len(record.predictions()) == 2280 and record.is_current() for record in kept)

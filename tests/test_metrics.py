@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
+from statsmodels.stats.weightstats import DescrStatsW
 
 from serlib import metrics
 
@@ -25,6 +28,15 @@ def test_accuracy_and_uar():
 def test_an_absent_class_is_left_out():
     """Else a fold without one emotion would count it as never found, and lose a quarter of its UAR."""
     assert metrics.uar([0, 0, 2, 2], [0, 1, 2, 3]) == 0.5
+
+
+@pytest.mark.parametrize("classes", [None, 4, 6])
+def test_confusion(classes):
+    """Else rows and columns would be swapped, or a class that nobody is, or nobody is taken for, be left out."""
+    labels, predicted = np.where(LABELS == 1, 0, LABELS), np.where(PREDICTED == 3, 0, PREDICTED)
+    expected = confusion_matrix(labels, predicted, labels=range(classes or 4))
+    np.testing.assert_array_equal(metrics.confusion(labels, predicted, classes), expected)
+    assert metrics.confusion([], [], 2).tolist() == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 20), (1, 7), (1636, 2280), (99, 100), (20, 20)])
@@ -53,10 +65,49 @@ def test_the_bootstrap_draws_whole_speakers():
     assert high - low > 3 * (independent[1] - independent[0])
 
 
-def test_the_interval_of_a_difference_is_paired():
+def naive(score, labels, predicted):
+    """The score by scikit-learn; a class that was not drawn is left out."""
+    if score is metrics.overall_accuracy:
+        return accuracy_score(labels, predicted)
+    return recall_score(labels, predicted, labels=np.unique(labels), average="macro")
+
+
+@pytest.mark.parametrize("other", [None, OTHER])
+@pytest.mark.parametrize("score", [metrics.overall_accuracy, metrics.uar])
+def test_the_bootstrap_is_that_of_a_naive_loop(monkeypatch, score, other):
+    """Else counting per speaker would give other ends than to score the drawn utterances, or no paired difference."""
+    monkeypatch.setattr(metrics, "DRAWS", 200)
+    labels = np.where((LABELS == 0) & (SPEAKERS > "s1"), 1, LABELS)  # a class of two speakers: not in every draw
+    found = metrics.interval_over_speakers(score, labels, PREDICTED, SPEAKERS, other, seed=5)
+    values, names = [], np.unique(SPEAKERS)
+    for times in np.random.default_rng(5).multinomial(10, np.full(10, 0.1), 200):
+        rows = np.concatenate([np.flatnonzero(drawn == SPEAKERS) for drawn in np.repeat(names, times)])
+        lost = 0 if other is None else naive(score, labels[rows], other[rows])
+        values.append(naive(score, labels[rows], PREDICTED[rows]) - lost)
+    assert found == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])), abs=1e-12) and found[0] < found[1]
+
+
+def test_two_equal_systems_do_not_differ():
     """Else two systems that fail together would look as uncertain as two that do not."""
-    low, high = metrics.interval_over_speakers(metrics.uar, LABELS, PREDICTED, SPEAKERS, other=OTHER)
-    difference = metrics.uar(LABELS, PREDICTED) - metrics.uar(LABELS, OTHER)
-    assert low < difference < high
-    same = metrics.interval_over_speakers(metrics.uar, LABELS, PREDICTED, SPEAKERS, other=PREDICTED)
-    assert same == (0, 0)
+    assert metrics.interval_over_speakers(metrics.uar, LABELS, PREDICTED, SPEAKERS, other=PREDICTED) == (0, 0)
+
+
+def test_enough_draws():
+    """Else the ends of an interval would move from seed to seed, where others' tables have them fixed."""
+    ends = [metrics.interval_over_speakers(metrics.uar, LABELS, PREDICTED, SPEAKERS, seed=seed) for seed in range(4)]
+    assert np.ptp(ends, axis=0).max() < 0.005 and len(set(ends)) == 4
+
+
+def test_t_interval_by_hand():
+    """Else the interval would be that of a normal law, of the values and not of their mean, or of one side."""
+    mean, half = metrics.t_interval([1.0, 2.0, 6.0])
+    assert mean == 3.0 and half == pytest.approx(4.302653 * np.sqrt(7 / 3), rel=1e-6)
+    assert metrics.t_interval([5.0, 5.0]) == (5.0, 0.0)
+
+
+@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@given(st.lists(st.integers(-100, 100), min_size=2, max_size=9, unique=True))
+def test_t_interval_is_statsmodels(values):
+    """Else a table over seeds would show an interval that nobody else gets."""
+    mean, half = metrics.t_interval(values)
+    assert (mean - half, mean + half) == pytest.approx(DescrStatsW(values).tconfint_mean(), rel=1e-9, abs=1e-9)

@@ -14,10 +14,11 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, ReduceLROnPlateau
 
+from serlib.device import autocast
 from serlib.errors import InputError
 from serlib.papers.li2018 import POOLINGS, EmotionCNN
 from serlib.sequences import mask_of, padded_batches
-from serlib.training import batches, best_epoch, fit, predict
+from serlib.training import batches, best_epoch, fit, predict, supervised
 
 LABELS = torch.arange(16) % 4
 SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
@@ -46,9 +47,9 @@ def small(width=8):
     )
 
 
-def train(model=None, epochs=6, optimiser=SGD, size=6, inputs=None, **options):
+def train(model=None, epochs=6, optimiser=SGD, size=6, inputs=None, labels=LABELS, **options):
     inputs = pictures() if inputs is None else inputs
-    return fit(model or small(), partial(batches, inputs, LABELS, size), optimiser, epochs=epochs, **options)
+    return fit(model or small(), partial(batches, inputs, labels, size), optimiser, epochs=epochs, **options)
 
 
 @functools.cache
@@ -124,7 +125,7 @@ def test_history():
         values.append(nn.functional.cross_entropy(outputs, targets))
         return values[-1]
 
-    _, history = train(epochs=2, size=6, loss=loss)
+    _, history = train(epochs=2, size=6, backward=supervised(loss))
     assert [len(entry["losses"]) for entry in history] == [3, 3]
     assert losses(history) == pytest.approx([value.item() for value in values])
 
@@ -181,12 +182,15 @@ def given(values):
     return lambda model: next(values)
 
 
+@pytest.mark.parametrize("minimise", [False, True])
 @pytest.mark.parametrize("best", [1, 2, 3, 4])
-def test_the_best_epoch_is_returned(best):
+def test_the_best_epoch_is_returned(best, minimise):
     """Else a model would be tested that was not chosen, or to score it would change how it is trained."""
     scores = [0.1] * (best - 1) + [0.5] + [0.5, 0.3, 0.4][: 4 - best]
-    model, history = train(epochs=4, score=given(scores))
+    scores = [-score for score in scores] if minimise else scores
+    model, history = train(epochs=4, score=given(scores), minimise=minimise)
     assert [entry["score"] for entry in history] == scores and best_epoch(history) == best
+    assert [entry["is_best"] for entry in history] == [number in (1, best) for number in range(1, 5)]
     assert not model.training and equal(model, train(epochs=best)[0])
     assert losses(history) == losses(train(epochs=4)[1])  # dropout and statistics go on after each score
 
@@ -206,6 +210,8 @@ def test_patience(scores, patience, epochs):
     model, history = train(score=given(scores), patience=patience)
     assert [entry["score"] for entry in history] == scores[:epochs]
     assert equal(model, train(epochs=best_epoch(history))[0])
+    _, other = train(score=given([-score for score in scores]), patience=patience, minimise=True)
+    assert len(other) == epochs and best_epoch(other) == best_epoch(history)
 
 
 @pytest.mark.parametrize(
@@ -229,20 +235,23 @@ def test_a_schedule_that_waits_for_a_plateau(scores, patience, rates):
         schedule.step(score)
     assert [entry["score"] for entry in history] == scores
     assert [entry["learning_rate"] for entry in history] == expected == pytest.approx(rates)
+    options = {"make_schedule": partial(PLATEAU, patience=patience, mode="min", threshold_mode="abs"), "minimise": True}
+    _, other = train(score=given([-score for score in scores]), **options)
+    assert [entry["learning_rate"] for entry in other] == expected
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "mode"),
     [
-        {"make_schedule": PLATEAU},
-        {"make_schedule": ReduceLROnPlateau, "score": restless},  # torch waits for a loss, unless told
-        {"make_schedule": partial(ReduceLROnPlateau, mode="min"), "score": restless},
+        ({"make_schedule": PLATEAU}, "max"),
+        ({"make_schedule": ReduceLROnPlateau, "score": restless}, "max"),  # torch waits for a loss, unless told
+        ({"make_schedule": PLATEAU, "score": restless, "minimise": True}, "min"),
     ],
-    ids=["no score", "a loss by default", "a loss"],
+    ids=["no score", "a loss by default", "a score"],
 )
-def test_a_plateau_of_something_else_than_the_score(options):
-    """Else the rate would fall whenever the score rises; or training would end in an error of torch, an epoch late."""
-    with pytest.raises(InputError, match="plateau waits for one of `score`.*mode='max'"):
+def test_a_plateau_of_something_else_than_the_score(options, mode):
+    """Else the rate would fall whenever the score betters; or training end in an error of torch, an epoch late."""
+    with pytest.raises(InputError, match=f"plateau waits for one of `score`.*mode='{mode}'"):
         train(watch=lambda history: pytest.fail("trained"), **options)
 
 
@@ -338,18 +347,21 @@ OTHERS = {
     "learning rate": {"optimiser": partial(SGD, lr=0.01)},
     "optimiser": {"optimiser": torch.optim.Adam},
     "updates": {"most_updates": 20},
-    "milestones": {"make_schedule": partial(MultiStepLR, milestones=(1, 5))},
-    "schedule": {"make_schedule": partial(CosineAnnealingLR, T_max=6)},
+    "plateau": {"make_schedule": PLATEAU},  # torch waits for 10 epochs
+    "schedule": {"make_schedule": partial(MultiStepLR, milestones=(2, 4))},
     "no schedule": {"make_schedule": None},
     "clipping": {"clip": 1.0},
-    "a score": {"score": restless},
+    "patience": {"patience": 4},
+    "no patience": {"patience": None},
+    "no score": {"score": None, "patience": None, "make_schedule": None},
 }
 
 
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
 def test_the_checkpoint_of_another_run_is_refused(tmp_path, change):
-    """Else a run would go on from the weights, or with the schedule, of another."""
-    options = {"make_schedule": partial(MultiStepLR, milestones=(2, 4)), "checkpoint": tmp_path / "a.checkpoint"}
+    """Else a run would go on from the weights, with the schedule, or to the end of another."""
+    options = {"score": restless, "patience": 5, "checkpoint": tmp_path / "a.checkpoint"}
+    options["make_schedule"] = partial(PLATEAU, patience=2)
     with pytest.raises(KeyboardInterrupt):
         train(watch=stop_after(2), **options)
     before = (tmp_path / "a.checkpoint").read_bytes()
@@ -359,28 +371,84 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path, change):
     with pytest.raises(InputError, match=r"a\.checkpoint: this checkpoint is of another model, schedule.*Delete"):
         train(**changed)
     assert (tmp_path / "a.checkpoint").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "change", [{"patience": 4}, {"patience": None}, {"make_schedule": PLATEAU}, {"make_schedule": None}]
-)
-def test_the_checkpoint_of_another_patience_is_refused(tmp_path, change):
-    """Else a run would end, or its learning rate fall, where neither the one nor the other does."""
-    options = {"score": restless, "checkpoint": tmp_path / "a", "patience": 5}
-    options["make_schedule"] = partial(PLATEAU, patience=2)  # torch's own is 10
-    with pytest.raises(KeyboardInterrupt):
-        train(watch=stop_after(1), **options)
-    with pytest.raises(InputError, match="another model"):
-        train(**options | change)
     train(**options)
 
 
-def test_the_checkpoint_of_another_pooling_is_refused(tmp_path):
-    """Else the scale trap would be shown with the weights of the model that avoids it."""
+def test_the_checkpoint_of_the_other_sign_is_refused(tmp_path):
+    """Else the best epoch would be the best of one half of a run, and the worst of the other."""
     with pytest.raises(KeyboardInterrupt):
-        train(EmotionCNN(POOLINGS["CNN_TF_Att.pooling"]()), checkpoint=tmp_path / "a", watch=stop_after(1))
+        train(score=restless, checkpoint=tmp_path / "a", watch=stop_after(2))
     with pytest.raises(InputError, match="another model"):
-        train(EmotionCNN(POOLINGS["CNN_TF_Att.pooling, averaged"]()), checkpoint=tmp_path / "a")
+        train(score=restless, checkpoint=tmp_path / "a", minimise=True)
+
+
+CHANGED = {
+    "data": {"inputs": pictures().roll(1, 0)},
+    "labels": {"labels": LABELS.roll(1)},
+    "loss": {"backward": supervised(partial(nn.functional.cross_entropy, label_smoothing=0.1))},
+    "batches": {"size": 5},
+}
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_a_run_whose_first_update_changed_does_not_go_on(tmp_path, change):
+    """Else a model would be trained half on one corpus, or by one cell, and half by another."""
+    path = tmp_path / "a.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint=path, watch=stop_after(2))
+    before = path.read_bytes()
+    message = r"a\.checkpoint: the first update lost [\d.]+ and loses [\d.]+ now: code or data.*Undo.*or delete it"
+    with pytest.raises(InputError, match=message):
+        train(checkpoint=path, watch=lambda history: pytest.fail("trained"), **change)
+    assert path.read_bytes() == before
+    assert equal(train(checkpoint=path)[0], train()[0])  # the refusal left no trace: to the last bit
+
+
+def two_batches(model, batch, scale):
+    """First-order gradients of a meta-learner: each half of a batch leaves its own, and they add up."""
+    inputs, targets = batch
+    values = []
+    for half in (slice(0, 3), slice(3, None)):
+        with autocast():
+            values.append(nn.functional.cross_entropy(model(inputs[half]), targets[half]))
+        scale(values[-1]).backward()
+    return torch.stack(values).sum()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_gradients_may_be_of_several_batches(monkeypatch, tmp_path, precision):
+    """Else a meta-learner would need a loop of its own, or its gradients be scaled, clipped or dropped in part."""
+    monkeypatch.setenv("SERLIB_PRECISION", precision)
+    scales = []
+
+    def backward(model, batch, scale):
+        scales.append(scale(torch.ones(())).item())
+        return two_batches(model, batch, scale)
+
+    def make():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(800, 4))
+
+    options = {"size": 16, "optimiser": partial(torch.optim.SGD, lr=0.05), "clip": 0.2, "backward": backward}
+    model, history = train(make(), epochs=3, **options)
+    assert scales == [2.0**16 if precision == "float16" else 1.0] * 3
+    expected, order = make(), torch.Generator().manual_seed(0)
+    for epoch in history:
+        [(inputs, targets)] = batches(pictures(), LABELS, 16, order)
+        logits = expected(inputs)
+        value = sum(nn.functional.cross_entropy(logits[h], targets[h]) for h in (slice(0, 3), slice(3, None)))
+        found = torch.autograd.grad(value, list(expected.parameters()))
+        norm = torch.cat([part.flatten() for part in found]).norm().item()
+        assert norm > 0.2  # else nothing is clipped
+        for parameter, part in zip(expected.parameters(), found, strict=True):
+            parameter.data -= 0.05 * part * 0.2 / norm
+        tolerance = 1e-5 if precision == "float32" else 2e-2
+        assert epoch["losses"] == pytest.approx([value.item()], rel=tolerance)
+    for one, other in zip(model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6 if precision == "float32" else 2e-4)
+    with pytest.raises(KeyboardInterrupt):
+        train(make(), epochs=3, checkpoint=tmp_path / "a", watch=stop_after(1), **options)
+    assert equal(train(make(), epochs=3, checkpoint=tmp_path / "a", **options)[0], model)
 
 
 class Trap:
@@ -534,7 +602,7 @@ def test_training_on_sequences():
         epoch_of,
         partial(torch.optim.Adam, lr=0.1),
         epochs=30,
-        loss=lambda outputs, labels: nn.functional.cross_entropy(outputs[:, 1], labels),
+        backward=supervised(lambda outputs, labels: nn.functional.cross_entropy(outputs[:, 1], labels)),
     )
     assert history[0]["updates"] == 4 and losses(history)[-1] < 0.8 * losses(history)[0]
 

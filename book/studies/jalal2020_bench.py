@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import serlib
 from serlib import device
 from serlib.recurrent import BLSTM
-from serlib.results import REFERENCE, environment
+from serlib.runs import REFERENCE, environment
 
 ROUNDS, FRAMES = 2, 140
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from serlib.results import REFERENCE
+from serlib.runs import REFERENCE
 
 SETTINGS = ("plain loop", "features once", "channels last", "half precision", "memory kept")
 SEGMENTS, BATCH = 96, 16
@@ -33,7 +33,7 @@ def epoch_seconds(level: int) -> dict:
     from serlib.audio import read_row, segment
     from serlib.features import spectrogram
     from serlib.papers import li2018
-    from serlib.results import environment
+    from serlib.runs import environment
 
     task = protocols.li2018(corpora.load("synthetic"))
     where = device.choose_device()

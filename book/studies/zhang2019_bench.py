@@ -16,7 +16,7 @@ from torch import nn
 import serlib
 from serlib import device
 from serlib.papers import zhang2019
-from serlib.results import REFERENCE, environment
+from serlib.runs import REFERENCE, environment
 from serlib.sequences import Padded
 
 ROUNDS, BATCH, SAMPLES = 5, 8, 72_000

@@ -30,7 +30,7 @@ from serlib.papers import li2018
 from serlib.protocols import Fold, Task
 from serlib.recurrent import BLSTM, CNNBLSTM
 from serlib.runs import Chapter, Record, network_run, over_seeds, run_all
-from serlib.sequences import Padded, mask_of, padded_batches
+from serlib.sequences import Padded, mask_of, pad, padded_batches
 from serlib.training import fit, predict
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -210,12 +210,13 @@ def crops(
     Page: notebooks/03.
     """
     if longest is not None:
-        steps, cut = round(100 * longest), []
-        for sequence in sequences:
-            spare = max(0, len(sequence) - steps)
-            start = int(torch.randint(spare + 1, (), generator=generator))
-            cut.append(sequence[start : start + steps])
-        sequences = cut
+        steps, whole = round(100 * longest), sequences
+        spare = [max(0, len(sequence) - steps) + 1 for sequence in whole]
+        starts = [
+            int(torch.randint(places, (), generator=generator)) for places in spare
+        ]
+        pairs = zip(whole, starts, strict=True)
+        sequences = [sequence[start : start + steps] for sequence, start in pairs]
     return padded_batches(sequences, targets, size, generator)
 
 # %% ../../notebooks/03_moma_2020.ipynb #score-code
@@ -313,12 +314,12 @@ def recompute(
     first = [network_run(CHAPTER, task, name, schedule, seed) for name, seed in pairs]
     first += [network_run(CHAPTER, leaky, "MOMA", schedule, seed) for seed in seeds]
     first += [network_run(li2018.CHAPTER, whole, pool, steps, seed) for seed in seeds]
-    chosen = run_all(first, folder, **how)
-    again = [same_steps(schedule, record) for record in chosen[: len(pairs)]]
-    jobs = zip(pairs, again, strict=True)
-    then = [network_run(CHAPTER, whole, name, s, seed) for (name, seed), s in jobs]
+    records, then = run_all(first, folder, **how), []
+    for (name, seed), chosen in zip(pairs, records, strict=False):
+        again = same_steps(schedule, chosen)
+        then.append(network_run(CHAPTER, whole, name, again, seed))
     machines = [functionals_svm(each, folder) for each in (task, whole)]
-    return machines + chosen + run_all(then, folder, **how)
+    return machines + records + run_all(then, folder, **how)
 
 # %% ../../notebooks/03_moma_2020.ipynb #results-code
 SYSTEMS = ("MOMA", "CNN_LSTM", "CNN_TF_Att.pooling", "eGeMAPS + linear SVM")
@@ -336,10 +337,8 @@ def results_table(records: list[Record]) -> pd.DataFrame:
     for key, seeds in groups.items():
         scores = [over_seeds(seeds, name) for name in ("overall_accuracy", "uar")]
         rows.append((*key, len(seeds[0].predictions()), *scores))
-    index = ["corpus", "protocol", "model"]
-    return pd.DataFrame(rows, columns=[*index, "tested", "accuracy", "UAR"]).set_index(
-        index
-    )
+    columns = ["corpus", "protocol", "model", "tested", "accuracy", "UAR"]
+    return pd.DataFrame(rows, columns=columns).set_index(columns[:3])
 
 # %% ../../notebooks/03_moma_2020.ipynb #residual-code
 @torch.no_grad()
@@ -349,8 +348,8 @@ def residual_share(model: MOMA, features: Tensor) -> float:
     Page: notebooks/03.
     """
     device = next(model.parameters()).device
-    lengths = torch.tensor([len(features)], device=device)
-    states = model.eval().encoder(features[None].to(device), lengths).float()
+    padded, lengths = pad([features.to(device)])
+    states = model.eval().encoder(padded, lengths).float()
     attended, _ = model.layer_1(states, mask_of(lengths, len(features)))
     scale = len(features) if model.first == "mean one" else 1
     return float(scale * attended.norm() / states.norm())
@@ -364,8 +363,7 @@ def attention_over_time(model: MOMA, features: Tensor) -> np.ndarray:
     Page: notebooks/03.
     """
     device = next(model.parameters()).device
-    lengths = torch.tensor([len(features)], device=device)
-    _, *weights = model.eval().listen((features[None].to(device), lengths))
+    _, *weights = model.eval().listen(pad([features.to(device)]))
     return torch.cat(weights).cpu().numpy()
 
 # %% ../../notebooks/03_moma_2020.ipynb #words-code
@@ -400,8 +398,7 @@ def spread(weights: np.ndarray) -> float:
 
     1 is even; 1 / frames, a single frame. Page: notebooks/03.
     """
-    kept = weights.clip(0)
-    return float(np.exp(stats.entropy(kept)) / len(kept))
+    return float(np.exp(stats.entropy(weights.clip(0))) / len(weights))
 
 
 def coverage(weights: np.ndarray, phones: Spans) -> float:

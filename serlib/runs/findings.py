@@ -25,9 +25,10 @@ def keep_findings(name: str, records: Iterable[Record], **arrays: np.ndarray) ->
 
 
 def findings(name: str) -> dict[str, np.ndarray]:
-    """The arrays of `reference/<name>.npz`, and `about`, where they come from. Page: book/how_it_is_built.
+    """The arrays of `reference/<name>.npz`, and `about`, where they come from.
 
     Where today's code behaves otherwise than the code that made them, a line with a dagger says so.
+    Page: book/how_it_is_built.
     """
     with np.load(records_of.REFERENCE / f"{name}.npz") as stored:
         arrays = dict(stored)

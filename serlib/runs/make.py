@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import math
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,16 +14,18 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 from filelock import FileLock
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky import process_executor
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from tqdm.auto import tqdm
 
 from serlib.cache import digest, write_atomically
 from serlib.device import keep_pages
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
 from serlib.runs.behaviour import rests_on
+from serlib.runs.cluster import undisturbed
 from serlib.runs.origin import data_digest, origin
 from serlib.runs.record import Record, joined, read_record
 from serlib.training import best_epoch, same_loss
@@ -107,13 +111,15 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
         todo = [number for number in range(len(parts)) if number not in done]
         work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         try:
-            for number, record in work(joblib.delayed(_numbered)(number, parts[number]) for number in todo):
+            with undisturbed():
+                found = work(joblib.delayed(_numbered)(number, parts[number]) for number in todo)
+            for number, record in found:
                 done[number] = record
                 if progress:
                     minutes = f"{record.folds[0]['seconds'] / 60:.1f} min"
                     progress(f"{parts[number].said()}: {minutes}; {len(parts) - len(done)} left")
             break
-        except TerminatedWorkerError as error:
+        except process_executor.TerminatedWorkerError as error:
             if attempt == TRIES:
                 what = f"A worker was killed, {TRIES} times over; perhaps memory ran out. Take fewer jobs."
                 raise InputError(f"{what} What was finished stays.") from error
@@ -121,6 +127,8 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
 
 
 def _numbered(number: int, part: "Part") -> tuple[int, Record]:
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf  # pages are kept on purpose: no reason to begin a worker anew
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which outlives a worker that is killed
     return number, part.record()
 
 
@@ -244,9 +252,9 @@ def load(network: nn.Module, folder: str | Path, record: Record, fold: str) -> n
     Raises InputError when the run kept none, or when they are missing, torn, or of another network.
     Page: notebooks/01.
     """
-    (entry,) = (entry for entry in record.folds if entry["name"] == fold)
+    entry = next((entry for entry in record.folds if entry["name"] == fold), {})
     if "weights" not in entry:
-        raise InputError(f"The run of {record.model} kept no weights: give it a folder.")
+        raise InputError(f"The run of {record.model} kept no weights of fold {fold!r}: give it a folder.")
     path = Path(folder) / entry["weights"]
     try:
         network.load_state_dict(load_file(path))

@@ -15,7 +15,6 @@ from serlib.cache import digest
 from serlib.device import choose_device, choose_precision
 from serlib.errors import InputError
 from serlib.protocols import Task
-from serlib.runs.record import fingerprint_ids
 
 PACKAGES = ("torch", "numpy", "librosa", "scikit-learn", "opensmile")  # whose versions a record names
 
@@ -54,12 +53,10 @@ def _commit() -> dict:
 
 
 def data_digest(task: Task) -> str:
-    """A digest of the sound behind a task's rows; of the synthetic corpus its version, the id of its fingerprint.
+    """A digest of the sound behind a task's rows. A file is read once per process.
 
-    A file is read once per process. Raises InputError when one is missing. Page: book/how_it_is_built.
+    Raises InputError when one is missing. Page: book/how_it_is_built.
     """
-    if task.corpus.startswith("synthetic"):
-        return f"synthetic {fingerprint_ids()['corpus synthetic']}"
     rows = task.table
     files = {path: _content(path) for path in rows["path"].unique()}
     pairs = zip(rows["path"], rows["start"], rows["end"], strict=True)

@@ -129,9 +129,10 @@ def read_json(path: Path, what: str, remedy: str) -> dict:
 
 
 def read_record(path: str | Path) -> Record:
-    """The record in a JSON file, or of all folds in a run's folder. Page: notebooks/01.
+    """The record in a JSON file, or of all folds in a run's folder.
 
     Raises InputError when a file is torn, no record, or of an older format, or when two hold the same fold.
+    Page: notebooks/01.
     """
     path = Path(path)
     if path.is_dir():

@@ -23,6 +23,8 @@ def over_seeds(runs: list[Record], score: str) -> str:
     if len(runs) == 1:
         return runs[0].shown(score)
     values = [100 * run.scores()[score][0] for run in runs]
+    if np.isnan(values).any():
+        return "no label"
     stale = "" if all(run.is_current() for run in runs) else " †"
     return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f} (n={len(values)}){stale}"
 
@@ -30,17 +32,17 @@ def over_seeds(runs: list[Record], score: str) -> str:
 def fullest(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Of each model all seeds of what was trained on most folds, and there longest: chosen by effort, never by score.
 
-    Page: notebooks/01.
+    Of a seed that was run twice, the record of today's behaviour counts. Page: notebooks/01.
     """
-    groups: dict[str, dict[tuple, list[Record]]] = {}
-    for record in sorted(records, key=lambda record: record.seed):
+    groups: dict[str, dict[tuple, dict[int, Record]]] = {}
+    for record in sorted(records, key=lambda record: (record.seed, record.is_current())):
         alike = (len(record.folds), record.corpus, record.protocol, repr(record.settings))
-        groups.setdefault(record.model, {}).setdefault(alike, []).append(record)
+        groups.setdefault(record.model, {}).setdefault(alike, {})[record.seed] = record
 
     def effort(runs: list[Record]) -> tuple[int, int]:
         return len(runs[0].folds), max(run.updates() for run in runs)  # who has patience stops where the seed wills
 
-    return {model: max(found.values(), key=effort) for model, found in groups.items()}
+    return {model: max(map(list, map(dict.values, found.values())), key=effort) for model, found in groups.items()}
 
 
 def compare(published: pd.DataFrame, references: Iterable[Record], this_run: Iterable[Record]) -> pd.DataFrame:
