@@ -92,6 +92,7 @@ def accept(values: dict[str, dict]) -> None:
     kept["fingerprints"] = {name: found[name] for name in order if name in found}
     with write_atomically(record.BEHAVIOUR) as file:
         file.write((json.dumps(kept, indent=1) + "\n").encode())
+    record._ids.cache_clear()
 
 
 def resting_on(name: str) -> list[str]:

@@ -174,7 +174,10 @@ class Part:
 
     def _made(self) -> Record:
         start, task, fold = time.perf_counter(), self.run.task, self.fold
-        outcome = self.run.test_fold(fold, self.place)
+        try:
+            outcome = self.run.test_fold(fold, self.place)
+        except FloatingPointError as error:
+            raise InputError(f"{self.said()}: {error} What was finished stays.") from error
         outcome.setdefault("seconds", time.perf_counter() - start)
         entry = _plain({"name": fold.name, **_rows(task, fold.test, outcome)})
         if chosen := outcome.get("validation"):

@@ -22,7 +22,7 @@ JOBS = 2  # of one thread each: small networks gain little from a second
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One network on one corpus, with one seed: its value, from 1 to 10, and its minutes of one core, for all its folds.
+    """One network on one corpus, with one seed: its value, 1 to 10, and minutes of one core, for all its folds.
 
     `tenth` takes every tenth utterance of the corpus, `folds` the first few; `part` is the folder within that of the
     runs, and within `reference`, by default that of the chapter. Page: book/how_it_is_built.
@@ -45,13 +45,14 @@ class Item:
     def run(self) -> Run:
         """The run, as its chapter makes it."""
         paper = importlib.import_module(f"serlib.papers.{self.chapter}")
-        task = getattr(protocols, self.protocol)(_table(self.corpus, self.tenth), **self.options)
+        task = getattr(protocols, self.protocol)(table_of(self.corpus, self.tenth), **self.options)
         fields = {key: tuple(value) if isinstance(value, list) else value for key, value in self.schedule.items()}
         return network_run(paper.CHAPTER, task, self.model, paper.Schedule(**fields), self.seed, self.folds)
 
 
 @functools.cache
-def _table(corpus: str, tenth: bool) -> pd.DataFrame:
+def table_of(corpus: str, tenth: bool) -> pd.DataFrame:
+    """A corpus, or every tenth of its utterances. Page: book/how_it_is_built."""
     table = corpora.load(corpus)
     if tenth:
         name, table = table.attrs["corpus"], table.iloc[::10].reset_index(drop=True)
@@ -114,6 +115,7 @@ def overview(folder: Path, wanted: Iterable[Item]) -> tuple[pd.DataFrame, list[P
 
 def work(parts: Iterable[Part], jobs: int = JOBS, progress: Callable | None = None) -> None:
     """Run some folds at low priority, one thread a job; it may be stopped at any moment. Page: book/how_it_is_built."""
-    os.nice(19 - os.nice(0))
+    if hasattr(os, "nice"):  # all but Windows
+        os.nice(19 - os.nice(0))
     with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
         records_of(list(parts), progress=progress)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from serlib.corpora import read_folder
+from serlib.corpora.synthetic import load_synthetic
 from serlib.protocols import common_levels, li2018
 from serlib.runs import Run, record, run_all
 
@@ -80,3 +81,13 @@ def behave(tmp_path, monkeypatch):
 
     yield behave
     record._ids.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def small_corpus(tmp_path_factory):
+    """A cache in which the small synthetic corpus is."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERLIB_CACHE", str(folder))
+        load_synthetic()
+    return folder

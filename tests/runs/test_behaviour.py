@@ -5,27 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from serlib.corpora.synthetic import load_synthetic
 from serlib.errors import InputError
 from serlib.protocols import PROTOCOLS
 from serlib.runs import behaviour, record
 from serlib.runs.behaviour import accept, check, differences, fingerprints, resting_on, rests_on
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A cache in which the small corpus is."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SERLIB_CACHE", str(folder))
-        load_synthetic()
-    return folder
-
-
 @pytest.mark.parametrize("name", fingerprints())
-def test_todays_code_computes_as_recorded(name, cache, monkeypatch):
+def test_todays_code_computes_as_recorded(name, small_corpus, monkeypatch):
     """Else the records that rest on it are of other code: see what changed, and accept it only if it is meant."""
-    monkeypatch.setenv("SERLIB_CACHE", str(cache))
+    monkeypatch.setenv("SERLIB_CACHE", str(small_corpus))
     ((_, _, lines),) = check([name])
     assert not lines, f"{name}: {'; '.join(lines)}. On it rest: {', '.join(resting_on(name)) or 'no records'}"
 

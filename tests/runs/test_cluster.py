@@ -92,13 +92,13 @@ def start(tmp_path_factory):
         started.append(subprocess.Popen(command, env=os.environ | settings, cwd=place, **quiet))
         return started[-1]
 
-    def start(workers):
+    def start(workers, threads=1):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         scheduler, address = dask("scheduler", "--port", port), f"tcp://127.0.0.1:{port}"
         for _ in range(workers):
-            dask("worker", address, "--nthreads", 1, "--memory-limit", 0, "--local-directory", place)
+            dask("worker", address, "--nthreads", threads, "--memory-limit", 0, "--local-directory", place)
         return scheduler, address
 
     yield start
@@ -137,6 +137,12 @@ def test_a_scheduler_without_workers(start):
     """Else a night would be spent waiting for workers that never come."""
     _, address = start(0)
     assert f"{address}: no Dask scheduler with a worker answers (Only 0/1 workers" in refusal(address, 5)
+
+
+def test_a_worker_of_two_threads(start):
+    """Else two folds would draw from one row of random numbers, and no record could be had again."""
+    _, address = start(1, threads=2)
+    assert "runs several folds in one process" in refusal(address, 30)
 
 
 def test_dask_that_is_not_installed(monkeypatch):

@@ -3,22 +3,10 @@
 import mutants
 import pytest
 
-from serlib.corpora.synthetic import load_synthetic
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A cache in which the small corpus is, for all copies of the code."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SERLIB_CACHE", str(folder))
-        load_synthetic()
-    return folder
-
 
 @pytest.fixture(autouse=True)
-def warm(cache, monkeypatch):
-    monkeypatch.setenv("SERLIB_CACHE", str(cache))
+def warm(small_corpus, monkeypatch):
+    monkeypatch.setenv("SERLIB_CACHE", str(small_corpus))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
