@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped: what was finished stays, and the same command goes on from there", file=sys.stderr)
+        if verb in (_reproduce, _queue):
+            print("stopped: what was finished stays, and the same command goes on from there", file=sys.stderr)
         return 130
 
 

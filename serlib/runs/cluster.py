@@ -2,16 +2,20 @@
 
 import contextlib
 import logging
+import math
 import multiprocessing.resource_tracker
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
 import joblib
 from joblib.externals import loky
+from tqdm.auto import tqdm
 
 import serlib
+from serlib.device import keep_pages
 from serlib.errors import InputError
 from serlib.runs.origin import environment
 
@@ -37,6 +41,13 @@ def undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def settle() -> None:
+    """Prepare the process that this runs in, perhaps a fresh one, for work. Page: book/how_it_is_built."""
+    keep_pages()
+    loky.process_executor._MAX_MEMORY_LEAK_SIZE = math.inf  # pages are kept on purpose: no reason to begin it anew
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which outlives a worker that is killed
+
+
 @contextlib.contextmanager
 def on_cluster(address: str, seconds: float = 15) -> Iterator[None]:
     """The context in which `run_all` runs on the workers of a Dask scheduler, as `tcp://head:8786`.
@@ -56,7 +67,7 @@ def on_cluster(address: str, seconds: float = 15) -> Iterator[None]:
         try:
             client = stack.enter_context(Client(address, timeout=seconds))
             client.wait_for_workers(1, timeout=seconds)
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, ValueError, TimeoutError, AssertionError) as error:  # the last: its loop did not start in time
             remedy = "Start `dask scheduler` there and `dask worker` beside it, or look at the address."
             raise InputError(f"{address}: no Dask scheduler with a worker answers ({error}). {remedy}") from error
         if several := next((worker for worker, threads in client.nthreads().items() if threads > 1), None):

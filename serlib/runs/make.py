@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import math
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,18 +12,16 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 from filelock import FileLock
-from joblib.externals.loky import process_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from tqdm.auto import tqdm
 
 from serlib.cache import digest, write_atomically
-from serlib.device import keep_pages
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
 from serlib.runs.behaviour import rests_on
-from serlib.runs.cluster import undisturbed
+from serlib.runs.cluster import settle, undisturbed
 from serlib.runs.origin import data_digest, origin
 from serlib.runs.record import Record, joined, read_record
 from serlib.training import best_epoch, same_loss
@@ -119,7 +115,7 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
                     minutes = f"{record.folds[0]['seconds'] / 60:.1f} min"
                     progress(f"{parts[number].said()}: {minutes}; {len(parts) - len(done)} left")
             break
-        except process_executor.TerminatedWorkerError as error:
+        except TerminatedWorkerError as error:
             if attempt == TRIES:
                 what = f"A worker was killed, {TRIES} times over; perhaps memory ran out. Take fewer jobs."
                 raise InputError(f"{what} What was finished stays.") from error
@@ -127,8 +123,7 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
 
 
 def _numbered(number: int, part: "Part") -> tuple[int, Record]:
-    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf  # pages are kept on purpose: no reason to begin a worker anew
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which outlives a worker that is killed
+    settle()
     return number, part.record()
 
 
@@ -156,7 +151,6 @@ class Part:
 
     def record(self) -> Record:
         """The record of this fold: read, or made and written; only one process at a time makes it."""
-        keep_pages()  # this may be a fresh process
         if not self.place:
             return self._made()
         if self.path.exists():

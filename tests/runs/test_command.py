@@ -234,9 +234,9 @@ def the_list(tmp_path, monkeypatch):
     monkeypatch.setattr(queue, "items", partial(queue.items, path))
     monkeypatch.setattr(queue, "REFERENCE", tmp_path / "reference")
     monkeypatch.setattr(os, "nice", lambda step: 0)
-    queue._table.cache_clear(), queue._references.cache_clear()
+    queue.table_of.cache_clear(), queue._references.cache_clear()
     yield path
-    queue._table.cache_clear(), queue._references.cache_clear()
+    queue.table_of.cache_clear(), queue._references.cache_clear()
 
 
 def test_the_queue_runs_what_is_left_by_value_a_minute(the_list, corpus, tmp_path, capsys):
