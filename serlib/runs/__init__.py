@@ -12,14 +12,5 @@ from serlib.runs.record import REFERENCE, Record, read_record
 from serlib.runs.tables import compare, describe, fullest, learning_curves, over_seeds, reference
 
 __all__ = ["REFERENCE", "Chapter", "Record", "Run", "compare", "describe", "environment", "findings", "fullest"]
-__all__ += [
-    "keep_findings",
-    "learning_curves",
-    "load",
-    "network_run",
-    "over_seeds",
-    "read_record",
-    "reference",
-    "reproduce",
-    "run_all",
-]
+__all__ += ["keep_findings", "learning_curves", "load", "network_run", "over_seeds", "read_record", "reference"]
+__all__ += ["reproduce", "run_all"]

@@ -6,53 +6,31 @@ epochs do, bfloat16 and a GPU are out of its sight.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import importlib
 import json
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from serlib import audio, corpora, protocols
+from serlib import audio, baselines, corpora, protocols
 from serlib.cache import write_atomically
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
 from serlib.runs import record
+from serlib.runs.record import CHAPTERS
 
 TOLERANCE = {"corpus": 1e-4, "feature": 1e-4, "network": 1e-3, "baseline": 0.0, "protocol": 0.0}  # relative
-CHAPTERS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 FEATURES = ("spectrogram", "log_mel", "functionals", "descriptors")  # of serlib.features; chapters have their own
-BASELINES = {  # the function of serlib.baselines, and how it is called
-    "functionals_svm": ("functionals_svm", {}),
-    "functionals_svm, development": ("functionals_svm", {"choose_on": "development"}),
-    "words_bayes": ("words_bayes", {}),
+BASELINES = {
+    "functionals_svm": baselines.functionals_svm,
+    "functionals_svm, development": partial(baselines.functionals_svm, choose_on="development"),
+    "words_bayes": baselines.words_bayes,
 }
-
-
-def rests_on(source: str, protocol: str, model: str, settings: dict, corpus: str) -> dict[str, str]:
-    """The fingerprints, with their ids, of what a run goes through; what has none is left out.
-
-    Page: book/how_it_is_built.
-    """
-    home, name = source.split(".")
-    names = [f"protocol {protocol}", *(["corpus synthetic"] if corpus.startswith("synthetic") else [])]
-    if home == "baselines":
-        names += [f"baseline {name}{', development' if settings.get('C') == 'development' else ''}"]
-        names += ["feature functionals"] if name == "functionals_svm" else []
-    else:
-        of = CHAPTERS.get(name, {})
-        names += [f"feature {feature}" for feature in of.get("features", ())]
-        network = next((alike for begin, alike in of.get("alike", {}).items() if model.startswith(begin)), model)
-        special = [key for key, tried in of.get("special", {}).items() if settings.get(key) != tried.get("usual")]
-        names += [f"network {name} {what}" for what in (network, *special)]
-    ids = record.fingerprint_ids()
-    return {name: ids[name] for name in names if name in ids}
 
 
 def fingerprints() -> dict[str, Callable[[], dict]]:
@@ -62,7 +40,7 @@ def fingerprints() -> dict[str, Callable[[], dict]]:
     of_chapters = [(chapter, name) for chapter, of in CHAPTERS.items() for name in of["features"]]
     for home, name in [("features", name) for name in FEATURES] + of_chapters:
         found[f"feature {name}"] = partial(_of_feature, home if home == "features" else f"papers.{home}", name)
-    found |= {f"baseline {name}": partial(_of_baseline, *call) for name, call in BASELINES.items()}
+    found |= {f"baseline {name}": partial(_of_baseline, function) for name, function in BASELINES.items()}
     for chapter, of in CHAPTERS.items():
         found |= {f"network {chapter} {name}": partial(_of_network, chapter, name) for name in of["networks"]}
         for key, tried in of.get("special", {}).items():
@@ -143,8 +121,8 @@ def _of_network(chapter: str, name: str, special: dict | None = None) -> dict:
     task, settings = _miniature(), CHAPTERS[chapter]["schedule"] | (special or {})
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     if chapter == "zhang2019":  # scores a dimension, in three levels
-        task = dataclasses.replace(task, labels=task.auxiliary["activation"], classes=task.classes[:3])
-        task = dataclasses.replace(task, dimension="activation")
+        task = replace(task, labels=task.auxiliary["activation"], classes=task.classes[:3])
+        task = replace(task, dimension="activation")
     (fold,) = task.folds
     with _plain_arithmetic():
         network, history = paper.train(task, fold, name, paper.Schedule(**settings), 0, None, None)
@@ -186,11 +164,12 @@ def _sampled(array: np.ndarray) -> dict:
     return {"shape": list(array.shape), "values": [float(f"{value:.6g}") for value in np.ravel(array)[places]]}
 
 
-def _of_baseline(function: str, options: dict) -> dict:
+def _of_baseline(classifier: Callable[[Task], record.Record]) -> dict:
     """What a classifier answers on sixty utterances whose labels mean nothing, so that every choice in it shows."""
-    classifier, task = getattr(importlib.import_module("serlib.baselines"), function), _miniature(60)
-    task = dataclasses.replace(task, labels=task.labels % 2, classes=task.classes[:2])
-    return {"predicted": classifier(task, **options).folds[0]["predicted"]}
+    task = _miniature(60)
+    return {
+        "predicted": classifier(replace(task, labels=task.labels % 2, classes=task.classes[:2])).folds[0]["predicted"]
+    }
 
 
 def _of_protocol(protocol: Callable[[pd.DataFrame], Task]) -> dict:

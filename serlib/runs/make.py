@@ -20,10 +20,9 @@ from torch import nn
 from serlib.cache import digest, write_atomically
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
-from serlib.runs.behaviour import rests_on
 from serlib.runs.cluster import settle, undisturbed
 from serlib.runs.origin import data_digest, origin
-from serlib.runs.record import Record, joined, read_record
+from serlib.runs.record import Record, joined, read_record, rests_on
 from serlib.training import best_epoch, same_loss
 
 TRIES = 3  # how often folds are begun again whose worker was killed

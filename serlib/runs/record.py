@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from serlib.errors import InputError
 
 REFERENCE = Path(__file__).parents[1] / "reference"  # inside the package, so that a lone notebook can show them
 BEHAVIOUR = REFERENCE / "behaviour.json"  # what code did when the reference records were made
-FORMAT = 2  # of both
+CHAPTERS = tomllib.loads(Path(__file__).with_name("behaviour.toml").read_text("utf-8"))  # what is compared of each
+FORMAT = 2  # of records and fingerprints
 
 
 @dataclasses.dataclass
@@ -168,6 +170,26 @@ def _differs(one: Record, other: Record) -> str | None:
     """The first field in which two records are not of one run."""
     names = [field.name for field in dataclasses.fields(Record)]
     return next((n for n in names if n not in ("origin", "folds") and getattr(one, n) != getattr(other, n)), None)
+
+
+def rests_on(source: str, protocol: str, model: str, settings: dict, corpus: str) -> dict[str, str]:
+    """The fingerprints, with their ids, of what a run goes through; what has none is left out.
+
+    Page: book/how_it_is_built.
+    """
+    home, name = source.split(".")
+    names = [f"protocol {protocol}", *(["corpus synthetic"] if corpus.startswith("synthetic") else [])]
+    if home == "baselines":
+        names += [f"baseline {name}{', development' if settings.get('C') == 'development' else ''}"]
+        names += ["feature functionals"] if name == "functionals_svm" else []
+    else:
+        of = CHAPTERS.get(name, {})
+        names += [f"feature {feature}" for feature in of.get("features", ())]
+        network = next((alike for begin, alike in of.get("alike", {}).items() if model.startswith(begin)), model)
+        special = [key for key, tried in of.get("special", {}).items() if settings.get(key) != tried.get("usual")]
+        names += [f"network {name} {what}" for what in (network, *special)]
+    ids = fingerprint_ids()
+    return {name: ids[name] for name in names if name in ids}
 
 
 def fingerprint_ids() -> dict[str, str]:

@@ -8,7 +8,8 @@ import pytest
 from serlib.errors import InputError
 from serlib.protocols import PROTOCOLS
 from serlib.runs import behaviour, record
-from serlib.runs.behaviour import accept, check, differences, fingerprints, resting_on, rests_on
+from serlib.runs.behaviour import accept, check, differences, fingerprints, resting_on
+from serlib.runs.record import rests_on
 
 
 @pytest.mark.parametrize("name", fingerprints())
