@@ -30,7 +30,7 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench reference findings baselines mutants look address lock clean corpus full
+.PHONY: help setup book test lint export run bench reference findings baselines again mutants look address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -93,6 +93,9 @@ findings: setup ## look into the trained networks again: attention and the like 
 
 baselines: setup ## make the records of the classifiers again (minutes; SERLIB_DATA as above)
 	$(BIN)/python book/studies/baselines.py
+
+again: setup ## before a release: train one fold of each chapter again, whole, and compare (a quarter of an hour)
+	$(BIN)/python book/studies/again.py
 
 mutants: corpus ## change the code in many ways, and see which changes the fingerprints notice (minutes)
 	$(AS_COMMITTED) $(BIN)/python book/tools/mutants.py

@@ -197,7 +197,8 @@ def plan(run: Run, folder: str | Path | None) -> list[Part]:
     """
     task, data = run.task, data_digest(run.task)
     settings = run.settings | ({"dimension": task.dimension} if task.dimension else {})
-    settings = json.loads(json.dumps(settings))  # as it will be read back
+    settings = {key: value for key, value in settings.items() if value is not None}  # so a new one may be added later
+    settings = json.loads(json.dumps(settings))  # as they will be read back
     behaviour = rests_on(run.source, task.protocol, run.model, settings, task.corpus)
     about = (run.model, run.source, task.corpus, task.protocol, list(task.classes), settings, run.seed, behaviour)
     blank = Record(*about, origin={"data": data}, folds=[])

@@ -36,7 +36,7 @@ def fullest(records: Iterable[Record]) -> dict[str, list[Record]]:
     """
     groups: dict[str, dict[tuple, dict[int, Record]]] = {}
     for record in sorted(records, key=lambda record: (record.seed, record.is_current())):
-        alike = (len(record.folds), record.corpus, record.protocol, repr(record.settings))
+        alike = (len(record.folds), record.corpus, record.protocol, repr(sorted(record.settings.items())))
         groups.setdefault(record.model, {}).setdefault(alike, {})[record.seed] = record
 
     def effort(runs: list[Record]) -> tuple[int, int]:
