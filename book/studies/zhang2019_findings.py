@@ -4,6 +4,8 @@ How the attention of the whole system goes with loudness, on EmoDB and on a tent
 untrained; and two utterances to look at and to hear.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from shared import item, networks, run
 
@@ -14,6 +16,7 @@ from serlib.device import seed_everything
 from serlib.papers import zhang2019
 
 FULL = "e2e MTL+att."
+AWAY = (1, 4, 7)
 
 
 def untrained(task, trained: zhang2019.Recogniser, seed: int) -> np.ndarray:
@@ -54,6 +57,25 @@ def attention() -> None:
     runs.keep_findings("zhang2019/attention", records, sayings=np.array(sayings), **arrays)
 
 
+def directions() -> None:
+    """Does training turn attention towards loudness? Seeds whose untrained activation looks away, on the first fold.
+
+    Means over the fold's test before and after training, into reference/zhang2019/directions.npz.
+    """
+    before, after, records = [], [], []
+    for seed in AWAY:
+        one = replace(item("zhang2019", FULL, "emodb", "common_levels", seed, epochs=8), folds=1)
+        task = one.run().task
+        ((fold, network), *_) = networks(one, zhang2019.make_model, len(task.auxiliary), len(task.classes))
+        before.append(untrained(task, network, seed))
+        rows = task.table.iloc[fold.test].itertuples()
+        after.append(np.mean([zhang2019.follows_loudness(network, read_row(row)) for row in rows], axis=0))
+        records.append(run(one))
+    arrays = {"seeds": np.array(AWAY), "dimensions": np.array(list(task.auxiliary))}
+    runs.keep_findings("zhang2019/directions", records, before=np.array(before), after=np.array(after), **arrays)
+
+
 if __name__ == "__main__":
     print(serlib.setup())
     attention()
+    directions()

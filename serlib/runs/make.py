@@ -207,7 +207,8 @@ def plan(run: Run, folder: str | Path | None) -> list[Part]:
     key = digest(*about, data, task.table["utterance_id"].tolist(), task.labels.tolist(), sides, *more)[:8]
     stem = "_".join([_file_name(run.model), _file_name(task.corpus), task.protocol, key])
     names = [f"{number:02}-{_file_name(fold.name)}" for number, fold in enumerate(task.folds, 1)][: run.folds]
-    return [Part(run, fold, blank, folder and Path(folder) / stem / name) for fold, name in zip(task.folds, names)]  # noqa: B905
+    places = [folder and Path(folder) / stem / name for name in names]
+    return [Part(run, fold, blank, place) for fold, place in zip(task.folds, places, strict=False)]
 
 
 def _replay(

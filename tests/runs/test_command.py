@@ -282,7 +282,8 @@ def test_ctrl_c_leaves_what_is_finished_and_nobody_running(everybody, the_list, 
     """
     corpus, folder = write_corpus(tmp_path / "tones", speakers=4, takes=1), tmp_path / "kept"
     listed(the_list, corpus, schedule={"epochs": 20, "batch_size": 8})
-    code = "import sys, pathlib, functools; from serlib.runs import queue; from serlib.__main__ import main\n"
+    code = "import sys, pathlib, functools, signal; from serlib.runs import queue; from serlib.__main__ import main\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)  # which nohup takes away\n"
     code += "queue.items = functools.partial(queue.items, pathlib.Path(sys.argv[1])); sys.exit(main(sys.argv[2:]))"
     command = [sys.executable, "-c", code, the_list, "queue", "--folder", folder, "--jobs", "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
