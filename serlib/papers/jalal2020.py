@@ -199,11 +199,7 @@ def examples(name: str, task: Task, rows: np.ndarray) -> tuple[list[Tensor], Ten
 
 # %% ../../notebooks/03_moma_2020.ipynb #crops-code
 def crops(
-    sequences: list[Tensor],
-    targets: Tensor,
-    size: int,
-    longest: float | None,
-    generator,
+    sequences: list[Tensor], targets: Tensor, size: int, longest, generator
 ) -> Iterator[tuple[Padded, Tensor]]:
     """`padded_batches` of sequences, of each `longest` seconds, from anywhere in it.
 
@@ -212,9 +208,7 @@ def crops(
     if longest is not None:
         steps, whole = round(100 * longest), sequences
         spare = [max(0, len(sequence) - steps) + 1 for sequence in whole]
-        starts = [
-            int(torch.randint(places, (), generator=generator)) for places in spare
-        ]
+        starts = [int(torch.randint(n, (), generator=generator)) for n in spare]
         pairs = zip(whole, starts, strict=True)
         sequences = [sequence[start : start + steps] for sequence, start in pairs]
     return padded_batches(sequences, targets, size, generator)
@@ -241,8 +235,7 @@ def train(
     if schedule.milestones is None:
         chosen_on, labels = examples(name, task, fold.validation)
         score = partial(development_loss, inputs=chosen_on, labels=labels)
-        plateau = {"patience": schedule.plateau, "factor": 0.1, "threshold": 0}
-        steps = partial(ReduceLROnPlateau, **plateau)  # any improvement counts
+        steps = partial(ReduceLROnPlateau, patience=schedule.plateau, threshold=0)
     else:
         score, steps = None, partial(MultiStepLR, milestones=schedule.milestones)
     seed_everything(seed)
@@ -316,8 +309,9 @@ def recompute(
     first += [network_run(li2018.CHAPTER, whole, pool, steps, seed) for seed in seeds]
     records, then = run_all(first, folder, **how), []
     for (name, seed), chosen in zip(pairs, records, strict=False):
-        again = same_steps(schedule, chosen)
-        then.append(network_run(CHAPTER, whole, name, again, seed))
+        then.append(
+            network_run(CHAPTER, whole, name, same_steps(schedule, chosen), seed)
+        )
     machines = [functionals_svm(each, folder) for each in (task, whole)]
     return machines + records + run_all(then, folder, **how)
 
