@@ -30,7 +30,7 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench reference findings baselines again mutants look address lock clean corpus full
+.PHONY: help setup book test lint export run bench reference findings screen baselines again mutants look address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -90,6 +90,9 @@ reference: setup ## train what the queue of reference runs still holds, and keep
 
 findings: setup ## look into the trained networks again: attention and the like (CHAPTER=li2018 takes one)
 	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_findings.py || exit; done
+
+screen: setup ## try one cause after another of why chapter 3's network did not learn
+	@$(BIN)/python book/studies/jalal2020_screen.py
 
 baselines: setup ## make the records of the classifiers again (minutes; SERLIB_DATA as above)
 	$(BIN)/python book/studies/baselines.py

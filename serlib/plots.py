@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import soundfile
 from IPython.display import HTML, DisplayHandle, Image, display
 from matplotlib.figure import Figure
@@ -104,4 +105,35 @@ def confusions(matrices: dict[str, np.ndarray], classes: tuple[str, ...]) -> Fig
         for cell, count in np.ndenumerate(matrix):
             drawn.text_[cell].set(text=f"{share[cell]:.0f}\n({count})", fontsize=8)
         axes.set(title=name, xlabel="heard as", ylabel="meant as")
+    return figure
+
+
+def learning(curves: dict[str, pd.DataFrame], development: str = "development loss") -> Figure:
+    """Training loss and development score over the epochs, a column for each system and a line for each fold.
+
+    `curves` as `runs.learning_curves` gives them, or several of them concatenated. Page: book/how_it_is_built.
+    """
+    size = {"figsize": (1 + 3 * len(curves), 4.2), "layout": "constrained", "squeeze": False}
+    figure, grid = plt.subplots(2, len(curves), sharex="col", sharey="row", **size)
+    for (upper, lower), (name, curve) in zip(grid.T, curves.items(), strict=True):
+        for axes, column in ((upper, "loss"), (lower, "score")):
+            for _, line in curve.groupby(curve.index.names[:-1]) if column in curve else ():
+                axes.plot(line.index.get_level_values("epoch"), line[column], color="#345", lw=0.8, alpha=0.7)
+        upper.set_title(name, fontsize=9)
+        lower.set_xlabel("epoch")
+    grid[0, 0].set_ylabel("training loss")
+    grid[1, 0].set_ylabel(development)
+    return figure
+
+
+def paired(scores: pd.DataFrame, name: str = "UAR (%)") -> Figure:
+    """Two or more systems, speaker by speaker: a line for each speaker, and the mean over them in bold.
+
+    `scores` as `runs.by_speaker` gives them: speakers in rows, systems in columns. Page: book/how_it_is_built.
+    """
+    figure, axes = plt.subplots(figsize=(1.5 + 1.6 * scores.shape[1], 3.4), layout="constrained")
+    axes.plot(scores.T.to_numpy(), ".-", color="#789", lw=0.8)
+    axes.plot(scores.mean().to_numpy(), "o-", color="#b33", lw=2.5)
+    axes.set_xticks(range(scores.shape[1]), scores.columns)
+    axes.set(ylabel=name, xlim=(-0.4, scores.shape[1] - 0.6))
     return figure

@@ -5,6 +5,7 @@ import io
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from bs4 import BeautifulSoup
@@ -170,3 +171,19 @@ def test_confusions():
     figure.canvas.draw()
     assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
     plt.close(figure)
+
+
+def test_learning_draws_a_line_for_each_fold():
+    index = pd.MultiIndex.from_product([["1", "2"], [1, 2, 3]], names=["fold", "epoch"])
+    curve = pd.DataFrame({"loss": [3.0, 2, 1, 6, 5, 4], "score": [1.0, 2, 3, 4, 5, 6]}, index)
+    drawn = plots.learning({"MOMA": curve, "bare": curve[["loss"]]}).axes
+    assert [[line.get_ydata().tolist() for line in axes.lines] for axes in drawn[:4]] == [
+        *([[3, 2, 1], [6, 5, 4]], [[3, 2, 1], [6, 5, 4]]),
+        *([[1, 2, 3], [4, 5, 6]], []),  # what kept no development score draws none
+    ]
+
+
+def test_paired_draws_a_line_for_each_speaker_and_the_mean():
+    (axes,) = plots.paired(pd.DataFrame({"one": [10.0, 30], "other": [20.0, 60]}, ["a", "b"])).axes
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[10, 20], [30, 60], [20, 40]]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["one", "other"]

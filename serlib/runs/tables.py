@@ -1,10 +1,11 @@
 """Records as tables. A number stands in the book only if a record holds it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 
+from serlib import metrics
 from serlib.runs import record as records_of
 from serlib.runs.record import Record, read_record
 
@@ -87,3 +88,30 @@ def learning_curves(record: Record) -> pd.DataFrame:
     curves = {fold["name"]: pd.DataFrame(fold["curve"]) for fold in record.folds if "curve" in fold}
     rows = pd.concat(curves.values(), keys=curves, names=["fold", "epoch"]) if curves else pd.DataFrame()
     return rows.rename(index=lambda epoch: epoch + 1, level="epoch") if curves else rows
+
+
+def recalls(systems: dict[str, list[Record]]) -> pd.DataFrame:
+    """UAR and the recall of each class in per cent, a row for each system: means over its runs.
+
+    Page: book/how_it_is_built.
+    """
+    rows = {}
+    for name, runs in systems.items():
+        found = pd.DataFrame([{"UAR": run.scores()["uar"][0], **run.recalls()} for run in runs]).drop(columns="overall")
+        rows[name] = {"runs": len(runs), **(100 * found.mean()).map("{:.1f}".format)}
+    return pd.DataFrame(rows).T
+
+
+def by_speaker(systems: dict[str, list[Record]], score: Callable = metrics.uar) -> pd.DataFrame:
+    """A score of each system for every speaker that all of them were tested on, in per cent: means over its runs.
+
+    Of a speaker the UAR leaves out the classes that the speaker lacks. Page: book/how_it_is_built.
+    """
+    columns = {}
+    for name, runs in systems.items():
+        of_runs = []
+        for run in runs:
+            rows = run.predictions().groupby("speaker")
+            of_runs.append(rows.apply(lambda own: score(own["label"], own["predicted"]), include_groups=False))
+        columns[name] = 100 * pd.concat(of_runs, axis=1).mean(axis=1)
+    return pd.DataFrame(columns).dropna()

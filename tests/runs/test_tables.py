@@ -1,5 +1,6 @@
 """Records as tables: what is shown is what was run, chosen by effort, with what makes it believable."""
 
+import dataclasses
 import re
 from functools import partial
 
@@ -7,7 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serlib.runs import compare, describe, fullest, learning_curves, over_seeds, record, reference
+from serlib.runs import (
+    by_speaker,
+    compare,
+    describe,
+    fullest,
+    learning_curves,
+    over_seeds,
+    recalls,
+    record,
+    reference,
+)
 
 PUBLISHED = pd.DataFrame({"WA": [71.35, 71.75], "UA": [67.54, 68.06]}, index=["GAP", "Att"])
 
@@ -110,3 +121,22 @@ def test_reference_finds_what_is_wanted(task, validate, tmp_path, monkeypatch):
     assert {found.model for found in reference("li2018")} == {"a", "b"}
     assert [found.model for found in reference("li2018", model="b", corpus="tones", seed=0)] == ["b"]
     assert reference("li2018", corpus="emodb") == reference("zhang2019") == []
+
+
+def test_recalls_and_scores_by_speaker_are_means_over_runs():
+    """Else a table of several seeds would show one of them, or pool speakers of unlike size."""
+    rows = [("a", 0, 0), ("a", 0, 1), ("a", 1, 1), ("b", 0, 0), ("b", 1, 0)]  # speaker, meant, heard
+    speakers, meant, heard = map(list, zip(*rows, strict=True))
+    fold = {"name": "1", "utterance_id": [*"uvwxy"], "speaker": speakers, "label": meant}
+    one, other = (
+        record.Record("m", "papers.m", "c", "p", ["no", "yes"], {}, seed, {}, {}, [fold | {"predicted": answers}])
+        for seed, answers in enumerate((heard, meant))
+    )
+    found = recalls({"first": [one], "both": [one, other]})
+    assert found.loc["first"].tolist() == [1, "58.3", "66.7", "50.0"]  # 2 of 3 and 1 of 2
+    assert found.loc["both"].tolist() == [2, "79.2", "83.3", "75.0"]
+    speakers = by_speaker({"first": [one], "both": [one, other]})
+    assert speakers.loc["a"].tolist() == [75, 87.5] and speakers.loc["b"].tolist() == [50, 75]
+    few = dataclasses.replace(one, folds=[{key: value[:3] if key != "name" else value for key, value in fold.items()}])
+    few.folds[0]["predicted"] = [0, 0, 0]
+    assert list(by_speaker({"first": [one], "few": [few]}).index) == ["a"]  # whom both heard
