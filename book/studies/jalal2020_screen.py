@@ -78,22 +78,23 @@ def network_of(task, fold, cause: Cause, mels: list[np.ndarray], seed: int) -> M
 def followed(task, fold, cause: Cause, mels: list[np.ndarray]) -> np.ndarray:
     """MEASURES before training and after every epoch, `(epochs + 1, measures)`."""
     network = network_of(task, fold, cause, mels, 0)
-    labels = torch.from_numpy(task.labels)
+    labels = torch.tensor(task.labels)
     begun = [weight.detach().clone() for weight in network.parameters()]
     train, develop, test = ([network.front_end(mels[row]) for row in side] for side in _sides(fold))
     shares = np.bincount(task.labels[fold.train])
     rows = []
 
+    @torch.no_grad()
     def measure(model: MOMA) -> float:
         scores = predict(model, develop, 32)
         answers = [part.argmax(1).numpy() for part in (scores, predict(model, test, 32))]
         uars = [metrics.uar(task.labels[side], part) for side, part in zip(_sides(fold)[1:], answers, strict=True)]
-        moved = [(now - then).abs().max() for now, then in zip(model.parameters(), begun, strict=True)]
+        moved = [(now - then).abs().max().item() for now, then in zip(model.parameters(), begun, strict=True)]
         weights = [part.numpy() for part in map(partial(both_layers, model), develop)]
         loss = cross_entropy(scores, labels[fold.validation]).item()
         happy = int((answers[1] == 1).sum())
         uneven = 1000 * (1 - spreads(weights).mean(0))
-        rows.append([np.nan, loss, *uars, happy, scores.std(0).mean(), max(moved), *uneven])
+        rows.append([np.nan, loss, *uars, happy, scores.std(0).mean().item(), max(moved), *uneven])
         return loss
 
     measure(network.eval())
