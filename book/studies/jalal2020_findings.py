@@ -12,6 +12,7 @@ import serlib
 from serlib import corpora, protocols, runs
 from serlib.audio import read_row
 from serlib.device import seed_everything
+from serlib.features import extract, log_mel
 from serlib.papers import jalal2020
 
 SAYINGS = ("Yeah. I don't know.", "Yeah.")
@@ -19,7 +20,7 @@ SAYINGS = ("Yeah. I don't know.", "Yeah.")
 
 def weights_of(model: jalal2020.MOMA, table: pd.DataFrame) -> list[np.ndarray]:
     """What both layers attend to in every row, `(2, frames)`."""
-    return [jalal2020.attention_over_time(model, part) for (part,) in jalal2020.inputs_of("MOMA", table)]
+    return [jalal2020.attention_over_time(model, mel) for mel in extract(table, log_mel)]
 
 
 def spreads(weights: list[np.ndarray]) -> np.ndarray:
@@ -36,7 +37,7 @@ def coverages(weights: list[np.ndarray], table: pd.DataFrame) -> np.ndarray:
 
 def shares(model: jalal2020.MOMA, table: pd.DataFrame) -> float:
     """How large the attention term of the residual is, on average."""
-    return float(np.mean([jalal2020.residual_share(model, part) for (part,) in jalal2020.inputs_of("MOMA", table)]))
+    return float(np.mean([jalal2020.residual_share(model, mel) for mel in extract(table, log_mel)]))
 
 
 def begun(name: str, seed: int) -> jalal2020.MOMA:

@@ -397,29 +397,31 @@ def results_table(records: list[Record]) -> pd.DataFrame:
 
 # %% ../../notebooks/03_moma_2020.ipynb #residual-code
 @torch.no_grad()
-def residual_share(model: MOMA, features: Tensor) -> float:
+def residual_share(model: MOMA, mel: np.ndarray) -> float:
     """How large Y' is beside Y, the two sides of equation 6: a ratio of norms.
 
-    Page: notebooks/03.
+    Of an utterance's log-mel features `(frames, 23)`. Page: notebooks/03.
     """
     device = next(model.parameters()).device
-    padded, lengths = pad([features.to(device)])
+    padded, lengths = pad([model.front_end(mel).to(device)])
     states = model.eval().encoder(padded, lengths).float()
-    attended, _ = model.layer_1(states, mask_of(lengths, len(features)))
-    scale = len(features) if model.first == "mean one" else 1
+    attended, _ = model.layer_1(states, mask_of(lengths, padded.shape[1]))
+    scale = padded.shape[1] if model.first == "mean one" else 1
     return float(scale * attended.norm() / states.norm())
 
 # %% ../../notebooks/03_moma_2020.ipynb #layers-code
 @torch.no_grad()
-def attention_over_time(model: MOMA, features: Tensor) -> np.ndarray:
-    """The weights of both layers over the frames of an utterance, `(2, frames)`.
+def attention_over_time(model: MOMA, mel: np.ndarray) -> np.ndarray:
+    """The weights of both layers over an utterance, `(2, frames)`.
 
-    Equations 5 and 9 of Jalal 2020.
+    Of log-mel features `(frames, 23)`; frames that the front end averaged share their
+    weight. Equations 5 and 9 of Jalal 2020.
     Page: notebooks/03.
     """
-    device = next(model.parameters()).device
-    _, *weights = model.eval().listen(pad([features.to(device)]))
-    return torch.cat(weights).cpu().numpy()
+    device, averaged = next(model.parameters()).device, int(model.front_end.averaged)
+    _, *weights = model.eval().listen(pad([model.front_end(mel).to(device)]))
+    found = torch.cat(weights).cpu().numpy() / averaged
+    return found.repeat(averaged, axis=1)[:, : len(mel)]
 
 # %% ../../notebooks/03_moma_2020.ipynb #words-code
 Spans = list[tuple[float, float, str]]
