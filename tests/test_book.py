@@ -66,7 +66,9 @@ EXECUTED = [page for page in PAGES if "file_format: mystnb" in page.read_text("u
 
 
 def test_the_pages_with_examples_are_executed():
-    assert {"your_corpus", "which_iemocap", "which_corpora", "how_it_is_built"} == {page.stem for page in EXECUTED}
+    assert {"your_corpus", "which_iemocap", "which_corpora", "how_it_is_built", "verdict"} == {
+        page.stem for page in EXECUTED
+    }
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
@@ -76,6 +78,17 @@ def test_the_examples_of_a_page_run(path):
     outputs = [output for cell in page.cells if cell.cell_type == "code" for output in cell.outputs]
     assert len(outputs) >= 1 and [output.text for output in outputs if output.get("name") == "stderr"] == []
     assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users|usr|var|opt)/", "\n".join(map(text_of, outputs)))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_chapter_gives_its_verdicts_and_one_page_shows_them(path):
+    """Else a claim of a paper could be passed over, or be judged without a record or a reason."""
+    chapter = re.search(r"#\| default_exp (\w+)", path.read_text("utf-8"))[1]
+    claims = importlib.import_module(f"serlib.papers.{chapter}").VERDICTS
+    assert len(claims) >= 3 and len({each.claim for each in claims}) == len(claims)
+    for each in claims:
+        each.files()  # raises where there is neither record nor reason
+    assert f"verdicts({chapter}.VERDICTS)" in (ROOT / "book" / "verdict.md").read_text("utf-8")
 
 
 # The notebooks as committed

@@ -1,100 +1,123 @@
 """Look into the networks of chapter 3: `make findings CHAPTER=jalal2020`.
 
-Spread, coverage, residual and gammas of MOMA and its variants, trained and untrained, and two utterances to look at and
-to hear, with their words and phones.
+Spread, coverage, residual and gammas of MOMA, trained and untrained, on EmoDB's ten actors and on the synthetic test,
+and two utterances of it to look at and to hear, with their words and phones.
 """
 
 import numpy as np
 import pandas as pd
+import torch
 from shared import item, networks, run
 
 import serlib
-from serlib import corpora, protocols, runs
+from serlib import protocols, runs
 from serlib.audio import read_row
+from serlib.corpora import load
 from serlib.device import seed_everything
 from serlib.features import extract, log_mel
 from serlib.papers import jalal2020
+from serlib.papers.jalal2020 import MOMA, attention_over_time, coverage, residual_share, spoken_in, spread
+from serlib.sequences import mask_of, pad
 
 SAYINGS = ("Yeah. I don't know.", "Yeah.")
+SEEDS = 10  # untrained networks
 
 
-def weights_of(model: jalal2020.MOMA, table: pd.DataFrame) -> list[np.ndarray]:
-    """What both layers attend to in every row, `(2, frames)`."""
-    return [jalal2020.attention_over_time(model, mel) for mel in extract(table, log_mel)]
+def weights_of(model: MOMA, mels: list[np.ndarray]) -> list[np.ndarray]:
+    """What both layers attend to in every utterance, `(2, frames)`."""
+    return [attention_over_time(model, mel) for mel in mels]
 
 
 def spreads(weights: list[np.ndarray]) -> np.ndarray:
-    """Over which share of the frames both layers spread, for every row: `(rows, 2)`."""
-    return np.array([[jalal2020.spread(layer) for layer in layers] for layers in weights], np.float32)
+    """Over which share of the frames each layer spreads, for every utterance: `(utterances, layers)`."""
+    return np.array([[spread(layer) for layer in layers] for layers in weights], np.float32)
 
 
 def coverages(weights: list[np.ndarray], table: pd.DataFrame) -> np.ndarray:
-    """Which share of its phones both layers cover, for every row: `(rows, 2)`."""
-    phones = [jalal2020.spoken_in(row, "phseg")[0] for _, row in table.iterrows()]
+    """Which share of its phones each layer covers, for every row: `(rows, layers)`."""
+    phones = [spoken_in(row, "phseg")[0] for _, row in table.iterrows()]
     pairs = zip(weights, phones, strict=True)
-    return np.array([[jalal2020.coverage(layer, said) for layer in layers] for layers, said in pairs], np.float32)
+    return np.array([[coverage(layer, said) for layer in layers] for layers, said in pairs], np.float32)
 
 
-def shares(model: jalal2020.MOMA, table: pd.DataFrame) -> float:
-    """How large the attention term of the residual is, on average."""
-    return float(np.mean([jalal2020.residual_share(model, mel) for mel in extract(table, log_mel)]))
+@torch.no_grad()
+def blocks(model: MOMA, mels: list[np.ndarray]) -> list[np.ndarray]:
+    """What each block of layer 2 attends to, before they are mixed: `(blocks, steps)`."""
+    found = []
+    for mel in mels:
+        padded, lengths = pad([model.front_end(mel)])
+        mask = mask_of(lengths, padded.shape[1])
+        states = model.encoder(padded, lengths)
+        states = states + model.layer_1(states, mask)[0]
+        found.append(torch.cat([block(states, mask)[1] for block in model.layer_2]).numpy())
+    return found
 
 
-def begun(name: str, seed: int) -> jalal2020.MOMA:
-    """A network as it is before training."""
+def alike(weights: list[np.ndarray]) -> np.ndarray:
+    """How much the blocks attend to the same, for every utterance: the mean correlation over time of two of them."""
+    upper = np.triu_indices(len(weights[0]), 1)
+    return np.array([np.corrcoef(views)[upper].mean() for views in weights], np.float32)
+
+
+def begun(model: MOMA, seed: int) -> MOMA:
+    """A network as it is before training, with the front end of a trained one."""
     seed_everything(seed)
-    return jalal2020.make_model(name).eval()
+    fresh = jalal2020.make_model("MOMA").eval()
+    fresh.front_end.load_state_dict(model.front_end.state_dict())
+    return fresh
 
 
-def attention() -> None:
-    """All of it, into reference/jalal2020/attention.npz."""
-    arrays, records, make = {}, [], jalal2020.make_model
-    folds = item("jalal2020", "MOMA", "emodb", "common_loso")
-    table, records = folds.run().task.table, [run(folds)]
-    found = [(table.iloc[fold.test], network) for fold, network in networks(folds, make)]
-    arrays["emodb_spread"] = np.concatenate([spreads(weights_of(network, rows)) for rows, network in found])
-    arrays["emodb_speaker"] = pd.concat([rows for rows, _ in found])["speaker"]
-    for name, corpus in (("ravdess_speech", "ravdess_speech"), ("synthetic", "synthetic:full")):
-        one = item("jalal2020", "MOMA", corpus, "jalal2020")
-        ((fold, network),) = networks(one, make)
-        tested = one.run().task.table.iloc[fold.test]
-        weights = weights_of(network, tested)
-        arrays[f"{name}_spread"], arrays[f"{name}_speaker"] = spreads(weights), tested["speaker"]
-        records.append(run(one))
+def on_people(arrays: dict) -> list[runs.Record]:
+    """MOMA on the test utterances of every fold of EmoDB, each with the network that never heard the speakers."""
+    one = item("jalal2020", "MOMA", "emodb", "common_loso", statistics="training")
+    keys = ("spread", "untrained", "blocks", "alike", "share", "gammas", "speaker")
+    table, kept = one.run().task.table, {key: [] for key in keys}
+    for fold, network in networks(one, jalal2020.make_model):
+        rows, fresh = table.iloc[fold.test], begun(network, 0)
+        mels = list(extract(rows, log_mel))
+        kept["spread"].append(spreads(weights_of(network, mels)))
+        kept["untrained"].append(spreads(weights_of(fresh, mels)))
+        views = [blocks(each, mels) for each in (fresh, network)]
+        kept["blocks"].append(spreads(views[1]))
+        kept["alike"].append(np.stack([alike(each) for each in views], 1))
+        kept["share"].append([np.mean([residual_share(each, mel) for mel in mels]) for each in (fresh, network)])
+        kept["gammas"].append([each.gammas.tolist() for each in (fresh, network)])
+        kept["speaker"].append(np.array(rows["speaker"], dtype=str))
+    for key in ("spread", "untrained", "blocks", "alike", "speaker"):
+        arrays[f"emodb_{key}"] = np.concatenate(kept[key])
+    arrays["share"], arrays["gammas"] = np.array(kept["share"]), np.array(kept["gammas"])  # (folds, before and after)
+    return [run(one)]
+
+
+def on_voices(arrays: dict) -> list[runs.Record]:
+    """MOMA on the synthetic test, whose phones are known in time; and two of its utterances."""
+    one = item("jalal2020", "MOMA", "synthetic:full", "jalal2020", statistics="training")
+    ((fold, network),) = networks(one, jalal2020.make_model)
+    tested = one.run().task.table.iloc[fold.test]
+    mels = list(extract(tested, log_mel))
+    weights = weights_of(network, mels)
+    arrays["synthetic_spread"], arrays["synthetic_speaker"] = spreads(weights), np.array(tested["speaker"], dtype=str)
     arrays["synthetic_coverage"] = coverages(weights, tested)
-    fresh = [weights_of(begun("MOMA", seed), tested) for seed in range(10)]
+    fresh = [weights_of(begun(network, seed), mels) for seed in range(SEEDS)]
     arrays["untrained_spread"] = np.array([spreads(weights).mean(0) for weights in fresh])
     arrays["untrained_coverage"] = np.array([coverages(weights, tested).mean(0) for weights in fresh])
 
-    task = protocols.jalal2020(corpora.load("emodb"))
-    rows = task.table.iloc[task.folds[0].test]
-    kept = {}
-    for name in ("MOMA", "mean one", "one block"):
-        three = [item("jalal2020", name, "emodb", "jalal2020", seed) for seed in (0, 1, 2)]
-        kept[name] = [model for one in three for _, model in networks(one, make)]
-        records += [run(one) for one in three]
-    for name in ("MOMA", "mean one"):
-        before = [shares(begun(name, seed), rows) for seed in (0, 1, 2)]
-        arrays[f"share_{name}"] = np.array([before, [shares(model, rows) for model in kept[name]]])
-    for name in ("MOMA", "one block"):
-        arrays[f"emodb_{name}_spread"] = np.array([spreads(weights_of(model, rows)).mean(0) for model in kept[name]])
-    stages = [[begun("MOMA", seed) for seed in (0, 1, 2)], kept["MOMA"]]
-    arrays["gammas"] = np.array([[model.gammas.tolist() for model in models] for models in stages])
-
-    full = protocols.jalal2020(corpora.load("synthetic:full"))
+    full = protocols.jalal2020(load("synthetic:full"))
     tested = full.table.iloc[full.folds[0].test]
     for number, saying in enumerate(SAYINGS):  # the first neutral one
         said = jalal2020.who_says(tested, saying)
-        said = said[said["emotion"] == "neutral"].head(1)
-        waveform = read_row(said.iloc[0])
+        row = said[said["emotion"] == "neutral"].iloc[0]
+        waveform = read_row(row)
         arrays[f"waveform_{number}"] = np.round(waveform * 2**15).clip(-(2**15), 2**15 - 1).astype(np.int16)
-        arrays[f"weights_{number}"] = weights_of(network, said)[0].astype(np.float32)
+        arrays[f"weights_{number}"] = attention_over_time(network, log_mel(waveform)).astype(np.float32)
         for key, kind in (("words", "wdseg"), ("phones", "phseg")):
-            arrays[f"{key}_{number}"] = np.array(jalal2020.spoken_in(said.iloc[0], kind)[0], dtype=str)
-    arrays = {key: np.asarray(value, dtype=str if key.endswith("speaker") else None) for key, value in arrays.items()}
-    runs.keep_findings("jalal2020/attention", records, sayings=np.array(SAYINGS), **arrays)
+            arrays[f"{key}_{number}"] = np.array(spoken_in(row, kind)[0], dtype=str)
+    arrays["sayings"] = np.array(SAYINGS)
+    return [run(one)]
 
 
 if __name__ == "__main__":
     print(serlib.setup())
-    attention()
+    arrays: dict[str, np.ndarray] = {}
+    records = on_people(arrays) + on_voices(arrays)
+    runs.keep_findings("jalal2020/attention", records, **arrays)
