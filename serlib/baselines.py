@@ -18,18 +18,22 @@ from serlib.runs import Record, Run, run_all
 
 
 def functionals_svm(
-    task: Task, folder: Path | None = None, folds: int | None = None, choose_on: str = "training"
+    task: Task, folder: Path | None = None, folds: int | None = None, choose_on: str = "training", only: str = ""
 ) -> Record:
     """eGeMAPS functionals, standardised, and a linear SVM, trained on the fold's training rows. C is chosen by UAR.
 
     C is taken from 10⁻⁴ to 1: by an inner cross-validation of the training rows that keeps speakers apart, or, with
     `choose_on="development"`, on the fold's validation rows. The mean and the deviation of a functional come from the
-    fold's rows `normalise`. Rows without a label neither train nor choose. Raises InputError where there is nothing to
-    choose on. Page: notebooks/01.
+    fold's rows `normalise`. Rows without a label neither train nor choose. `only` keeps the functionals whose names
+    begin so: "loudness" keeps eleven. Raises InputError where there is nothing to choose on. Page: notebooks/01.
     """
     if choose_on not in ("training", "development"):
         raise InputError(f"C is chosen on training or on development, not on {choose_on!r}.")
     features = np.stack(extract(task.table, functionals))
+    kept = [number for number, name in enumerate(functional_names()) if name.startswith(only)]
+    if not kept:
+        raise InputError(f"No functional of eGeMAPS has a name that begins with {only!r}.")
+    features = features[:, kept]
     speakers, choices = task.table["speaker"].to_numpy(), np.logspace(-4, 0, 9)
 
     def chosen_in_training(scaled: np.ndarray, fold: Fold) -> GridSearchCV:
@@ -56,9 +60,17 @@ def functionals_svm(
         seen = {"predicted": machine.predict(scaled[fold.validation])}
         return {"predicted": machine.predict(scaled[fold.test]), "validation": seen}
 
-    name, settings = "eGeMAPS + linear SVM", {"C": "inner cross-validation"}
-    settings = {"C": "development"} if choose_on == "development" else settings
+    settings = {"C": "development" if choose_on == "development" else "inner cross-validation"}
+    settings |= {"only": only} if only else {}
+    name = f"{only or 'eGeMAPS'} + linear SVM"
     return run_all([Run(task, name, "baselines.functionals_svm", settings, test_fold, folds=folds)], folder)[0]
+
+
+def functional_names() -> list[str]:
+    """The names of the 88 functionals, in their order. Page: notebooks/02."""
+    import opensmile
+
+    return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals).feature_names
 
 
 def labelled(task: Task, rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from serlib import baselines
-from serlib.baselines import functionals_svm, words_bayes
+from serlib.baselines import functional_names, functionals_svm, words_bayes
 from serlib.corpora import read_folder
 from serlib.errors import InputError
 from serlib.protocols import common_loso, li2018
@@ -30,6 +30,23 @@ def features(task, monkeypatch):
     found = RNG.normal(size=(len(task.table), 88)) + 2 * np.eye(4, 88)[task.labels]
     monkeypatch.setattr(baselines, "extract", lambda table, function: list(found))
     return found
+
+
+@pytest.mark.parametrize("only, kept", [("loudness", 11), ("F0semitone", 10)])
+def test_some_of_the_functionals(task, features, only, kept):
+    """Else a classifier that is said to hear loudness alone would hear the rest too, or not all of loudness."""
+    names = functional_names()
+    columns = [number for number, name in enumerate(names) if only in name]
+    assert len(names) == 88 and len(columns) == kept
+    everything, record = functionals_svm(task), functionals_svm(task, only=only)
+    assert record.model == f"{only} + linear SVM" and record.settings == {"C": "inner cross-validation", "only": only}
+    features[:, np.setdiff1d(np.arange(88), columns)] = RNG.normal(size=(len(features), 88 - kept))
+    assert predicted(functionals_svm(task, only=only)) == predicted(record)
+    assert predicted(functionals_svm(task)) != predicted(everything)
+    features[:, columns] = RNG.normal(size=(len(features), kept))
+    assert predicted(functionals_svm(task, only=only)) != predicted(record)
+    with pytest.raises(InputError, match="No functional of eGeMAPS .* 'noise'"):
+        functionals_svm(task, only="noise")
 
 
 def predicted(record):

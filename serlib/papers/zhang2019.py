@@ -2,9 +2,9 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'PUBLISHED', 'WINDOW', 'HOP', 'BEFORE', 'AFTER', 'CHAPTER', 'Standardise', 'windows_in', 'WaveformCNN',
-           'each_window', 'whole', 'all_windows', 'FromWaveform', 'FromDescriptors', 'Recogniser', 'make_model',
-           'weighted_loss', 'Schedule', 'dimensions_of', 'inputs_of', 'mean_uar', 'train', 'answers', 'dimensions_in',
-           'results_table', 'recompute', 'attention_over_time', 'loudness', 'follows_loudness']
+           'each_window', 'whole', 'all_windows', 'FromWaveform', 'FromDescriptors', 'Average', 'Recogniser',
+           'make_model', 'weighted_loss', 'Schedule', 'dimensions_of', 'inputs_of', 'mean_uar', 'train', 'answers',
+           'dimensions_in', 'results_table', 'recompute', 'attention_over_time', 'loudness', 'follows_loudness']
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #imports
 """End-to-end multi-task learning: Zhang, Wu and Schuller, ICASSP 2019."""
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import stats
-from serlib.attention import DotAttention
+from serlib.attention import DotAttention, masked_softmax
 from serlib.audio import RATE, read_row
 from serlib.baselines import functionals_svm
 from serlib.device import choose_device, seed_everything
@@ -197,20 +197,32 @@ class FromDescriptors(nn.Module):
         return self.standardise(padded[0]), padded[1]
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #recogniser-code
+class Average(nn.Module):
+    """The plain mean over the steps, with its even weights: what attention must beat.
+
+    Page: notebooks/02.
+    """
+
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        weights = masked_softmax(torch.zeros(mask.shape, device=mask.device), mask)
+        return (weights[:, None] @ features.float()).squeeze(1), weights
+
+
 class Recogniser(nn.Module):
     """Two recurrent layers, and for each dimension a summary and three scores.
 
     Padded input `(batch, ...)` to scores `(batch, dimensions, classes)`. Equations 2
-    and 3 of Zhang 2019, and Figure 1.
+    and 3 of Zhang 2019, and Figure 1. `attend` makes what sums up the states; None:
+    the last one answers.
     Page: notebooks/02.
     """
 
-    def __init__(self, front_end, dimensions=1, attention=False, classes=3):
+    def __init__(self, front_end, dimensions=1, attend=None, classes=3):
         super().__init__()
         self.front_end = front_end
         self.gru = nn.GRU(front_end.size, 128, num_layers=2, batch_first=True)
-        heads, answers = range(dimensions if attention else 0), range(dimensions)
-        self.attention = nn.ModuleList(DotAttention(128) for _ in heads)
+        heads, answers = range(dimensions if attend else 0), range(dimensions)
+        self.attention = nn.ModuleList(attend() for _ in heads)
         self.classify = nn.ModuleList(nn.Linear(128, classes) for _ in answers)
 
     def summaries(self, padded: Padded) -> tuple[list[Tensor], list[Tensor]]:
@@ -232,11 +244,14 @@ class Recogniser(nn.Module):
 def make_model(name: str, dimensions=3, classes=3, dropout_at="vector") -> Recogniser:
     """A network by its name in Table 1 of Zhang 2019. A single-task one has one answer.
 
+    Beside the table: "e2e MTL, averaged" has the mean over time in place of attention.
     Page: notebooks/02.
     """
     front_end = FromWaveform(dropout_at) if "e2e" in name else FromDescriptors()
     several = dimensions if "MTL" in name else 1
-    return Recogniser(front_end, several, name.endswith("att."), classes)
+    ways = {"att.": partial(DotAttention, 128), "averaged": Average}
+    attend = next((ways[end] for end in ways if name.endswith(end)), None)
+    return Recogniser(front_end, several, attend, classes)
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #loss-code
 def weighted_loss(scores: Tensor, levels: Tensor, weights: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.functional import conv1d
 
 from serlib import baselines, runs
+from serlib.attention import DotAttention
 from serlib.audio import read_row
 from serlib.errors import InputError
 from serlib.features import descriptors
@@ -249,10 +250,34 @@ def test_attention_lies_on_the_utterance_alone():
     assert not torch.allclose(weights[0], weights[1])
 
 
+def test_averaging_is_the_mean_of_the_states_of_the_utterance():
+    """Else the control of attention would hear padding, or differ from it by more than the weights of the steps."""
+    heard = noise(640, 1300, 2500)
+    model = network("e2e MTL, averaged")
+    with torch.no_grad():
+        found, weights = model.summaries(pad(heard))
+        inputs, lengths = model.front_end(pad(heard))
+        states = model.gru(inputs)[0].double().numpy()
+    assert lengths.tolist() == [1, 5, 12] and len(found) == len(weights) == 3
+    for vector, even in zip(found, weights, strict=True):
+        for row, steps in enumerate(lengths):
+            np.testing.assert_allclose(vector[row], states[row, :steps].mean(0), atol=1e-6)
+            np.testing.assert_allclose(even[row], np.r_[np.full(steps, 1 / steps), np.zeros(12 - steps)], atol=1e-6)
+    sizes = {name: sum(p.numel() for p in make_model(name).parameters()) for name in ("e2e MTL, averaged", "e2e MTL")}
+    assert sizes["e2e MTL, averaged"] == sizes["e2e MTL"]
+
+    attending = network("e2e MTL+att.")
+    attending.load_state_dict(model.state_dict(), strict=False)
+    for attention in attending.attention:
+        nn.init.zeros_(attention.score.weight)
+    with torch.no_grad():
+        close(attending(pad(heard)), model(pad(heard)))
+
+
 def test_each_task_has_its_own_answer():
     """Else two dimensions would share an output layer, or stand in each other's place."""
     heard = vectors(5, 8)
-    model = Recogniser(FromDescriptors(), dimensions=3, attention=True).eval()
+    model = Recogniser(FromDescriptors(), dimensions=3, attend=partial(DotAttention, 128)).eval()
     with torch.no_grad():
         before = model(pad(heard))
         model.classify[1].bias += 5
