@@ -5,6 +5,7 @@ leaky ones of the pages, and what the words of the synthetic corpus give away. E
 SERLIB_DATA, as `emodb` and `ravdess_speech`.
 """
 
+import re
 from functools import partial
 
 from shared import RUNS, keep
@@ -17,6 +18,7 @@ from serlib.runs.queue import table_of
 EVERYWHERE = (p.common_loso, p.leaky_random_utterances, p.leaky_normalised_over_everything)
 IN_IEMOCAPS_LAYOUT = (p.li2018, p.leaky_marker_as_speaker)
 CHOSEN = partial(functionals_svm, choose_on="development")
+LOUDNESS = partial(CHOSEN, only="loudness")
 
 if __name__ == "__main__":
     emodb, ravdess, full = (corpora.load(name) for name in ("emodb", "ravdess_speech", "synthetic:full"))
@@ -26,6 +28,8 @@ if __name__ == "__main__":
     levels += [(full, p.zhang2019_inferred), (full, p.zhang2019_stated)]
     for table, protocol in levels:
         plan += [("zhang2019", CHOSEN, protocol(table, dimension)) for dimension in protocol(table).auxiliary]
+    for table, protocol in levels[:2]:
+        plan += [("zhang2019", LOUDNESS, protocol(table, dimension)) for dimension in protocol(table).auxiliary]
     for table in (emodb, ravdess, tenth):
         plan += [("jalal2020", functionals_svm, task(table)) for task in (p.jalal2020, p.jalal2020_retrained)]
     plan += [("jalal2020", functionals_svm, p.common_loso(emodb))]
@@ -35,6 +39,6 @@ if __name__ == "__main__":
     plan += [("protocols", words_bayes, protocol(full)) for protocol in (p.common_loso, p.jalal2020)]
     for part, classifier, task in plan:
         record = classifier(task, RUNS / part)
-        stem = f"{record.model}_{record.corpus}_{record.protocol}_{record.settings.get('dimension', '')}"
-        print(part, stem, *[record.shown(score) for score in ("overall_accuracy", "uar")], sep=" | ")
-        keep(record, part, "-".join(stem.replace("+", "").split()).strip("_"))
+        about = (record.model, record.corpus, record.protocol, record.settings.get("dimension", ""))
+        print(part, *about, *[record.shown(score) for score in ("overall_accuracy", "uar")], sep=" | ")
+        keep(record, part, "_".join("-".join(re.findall(r"[\w.]+", name)) for name in about if name))

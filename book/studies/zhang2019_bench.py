@@ -54,7 +54,8 @@ def measure() -> dict:
     for precision in dict.fromkeys([device.choose_precision(where), torch.float32]):
         ways = {}
         for name, front_end in (("each window", EachWindow()), ("all at once", zhang2019.FromWaveform())):
-            model = zhang2019.Recogniser(front_end, tasks=3, attention=True)
+            model = zhang2019.make_model("e2e MTL+att.")
+            model.front_end = front_end
             model.to(where, memory_format=torch.channels_last).train()
             ways[name] = (model, torch.optim.Adam(model.parameters(), lr=1e-4))
         seconds = {name: [] for name in ways}

@@ -16,7 +16,7 @@ from serlib.device import seed_everything
 from serlib.papers import zhang2019
 
 FULL = "e2e MTL+att."
-AWAY = (1, 4, 7)
+AWAY = (1, 4, 7, 8)
 
 
 def untrained(task, trained: zhang2019.Recogniser, seed: int) -> np.ndarray:

@@ -48,7 +48,7 @@ REAL = (
            "for name in sorted(units.unique(), reverse=True)]", ("protocol li2018",)),
     Mutant("chosen on the last group, not the next", "protocols/folds.py", "groups[1:] + groups[:1]",
            "groups[-1:] + groups[:-1]", ("protocol common_loso",)),
-    Mutant("crops half as long", "papers/jalal2020.py", "round(100 * longest)", "round(50 * longest)",
+    Mutant("crops half as long", "papers/jalal2020.py", "100 * schedule.longest", "50 * schedule.longest",
            ("network jalal2020 CNN_LSTM",)),
     Mutant("the grid of C begins at 0.01", "baselines.py", "np.logspace(-4, 0, 9)", "np.logspace(-2, 0, 5)",
            ("baseline functionals_svm",)),

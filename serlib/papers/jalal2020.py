@@ -74,15 +74,20 @@ class FrontEnd(nn.Module):
         self.register_buffer("averaged", torch.tensor(1))
         self.register_buffer("statistics", torch.zeros(2, 23))  # means, deviations
 
+    def groups(self, frames: int) -> np.ndarray:
+        """How many frames become each step: the last may have fewer."""
+        return np.diff([*range(0, frames, int(self.averaged)), frames])
+
     def average(self, mel: np.ndarray) -> np.ndarray:
-        starts = np.arange(0, len(mel), int(self.averaged))  # the last may have fewer
-        counts = np.diff([*starts, len(mel)])[:, None]
-        return (np.add.reduceat(mel, starts) / counts).astype(np.float32)
+        counts = self.groups(len(mel))
+        sums = np.add.reduceat(mel, np.cumsum(counts) - counts)
+        return (sums / counts[:, None]).astype(np.float32)
 
     def measure(self, heard: Iterable[np.ndarray]) -> None:
         frames = np.concatenate([self.average(mel) for mel in heard]).astype(float)
-        found = np.stack([frames.mean(0), frames.std(0).clip(1e-3)])
-        self.statistics.copy_(torch.from_numpy(found))
+        deviation = frames.std(0)
+        found = frames.mean(0), np.where(deviation > 1e-3, deviation, 1)
+        self.statistics.copy_(torch.from_numpy(np.stack(found)))
 
     def forward(self, mel: np.ndarray) -> Tensor:
         mean, deviation = self.statistics.cpu().numpy()
@@ -242,9 +247,10 @@ def begin(
     Raises InputError when it cannot have it. Page: notebooks/03.
     """
     if schedule.statistics not in (None, "training"):
-        raise InputError(
-            f"statistics is 'training' or None, not {schedule.statistics!r}."
-        )
+        what = f"'training' or None, not {schedule.statistics!r}"
+        raise InputError(f"The statistics of a schedule are {what}.")
+    if schedule.averaged is not None and schedule.averaged < 2:
+        raise InputError("Two frames or more are averaged, or `averaged` is None.")
     seed_everything(seed)
     network = make_model(name)
     if not isinstance(network, MOMA):
@@ -415,13 +421,12 @@ def attention_over_time(model: MOMA, mel: np.ndarray) -> np.ndarray:
     """The weights of both layers over an utterance, `(2, frames)`.
 
     Of log-mel features `(frames, 23)`; frames that the front end averaged share their
-    weight. Equations 5 and 9 of Jalal 2020.
+    weight evenly. Equations 5 and 9 of Jalal 2020.
     Page: notebooks/03.
     """
-    device, averaged = next(model.parameters()).device, int(model.front_end.averaged)
+    device, counts = next(model.parameters()).device, model.front_end.groups(len(mel))
     _, *weights = model.eval().listen(pad([model.front_end(mel).to(device)]))
-    found = torch.cat(weights).cpu().numpy() / averaged
-    return found.repeat(averaged, axis=1)[:, : len(mel)]
+    return (torch.cat(weights).cpu().numpy() / counts).repeat(counts, axis=1)
 
 # %% ../../notebooks/03_moma_2020.ipynb #words-code
 Spans = list[tuple[float, float, str]]
