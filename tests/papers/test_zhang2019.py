@@ -632,7 +632,10 @@ def test_the_table_has_the_papers_layout():
     svm = record_of("eGeMAPS + linear SVM", "dominance", [0, 1, 2, 2], source="baselines.functionals_svm")
     further = {"valence": {"label": [0, 1, 2, 2], "predicted": [0, 1, 1, 2]}}
     several = record_of("e2e MTL", "activation", [0, 1, 0, 0], dimensions=further)
-    found = results_table([svm, several])
+    loudness_only = record_of("loudness + linear SVM", "dominance", [0] * 4, source="baselines.functionals_svm")
+    loudness_only.settings["only"] = "loudness"
+    control = record_of("e2e STL, averaged", "dominance", [0, 1, 2, 2])
+    found = results_table([svm, several, loudness_only, control])
     assert found.index.equals(PUBLISHED.index) and found.columns.equals(PUBLISHED.columns)
     expected = {
         ("OS+SVMs", "dominance", "dev"): "33.3",
