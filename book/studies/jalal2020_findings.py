@@ -20,12 +20,18 @@ from serlib.papers.jalal2020 import MOMA, attention_over_time, coverage, residua
 from serlib.sequences import mask_of, pad
 
 SAYINGS = ("Yeah. I don't know.", "Yeah.")
-SEEDS = 10  # untrained networks
+SEEDS = 5  # untrained networks
+
+
+@torch.no_grad()
+def both_layers(model: MOMA, heard: torch.Tensor) -> np.ndarray:
+    """The weights of both layers over what the network hears, `(2, steps)`."""
+    return torch.cat(model.listen(pad([heard]))[1:]).numpy()
 
 
 def weights_of(model: MOMA, mels: list[np.ndarray]) -> list[np.ndarray]:
-    """What both layers attend to in every utterance, `(2, frames)`."""
-    return [attention_over_time(model, mel) for mel in mels]
+    """What both layers attend to in every utterance, `(2, steps)`: not frames, of which the last step may have fewer."""
+    return [both_layers(model, model.front_end(mel)) for mel in mels]
 
 
 def spreads(weights: list[np.ndarray]) -> np.ndarray:
@@ -97,10 +103,11 @@ def on_voices(arrays: dict) -> list[runs.Record]:
     mels = list(extract(tested, log_mel))
     weights = weights_of(network, mels)
     arrays["synthetic_spread"], arrays["synthetic_speaker"] = spreads(weights), np.array(tested["speaker"], dtype=str)
-    arrays["synthetic_coverage"] = coverages(weights, tested)
-    fresh = [weights_of(begun(network, seed), mels) for seed in range(SEEDS)]
-    arrays["untrained_spread"] = np.array([spreads(weights).mean(0) for weights in fresh])
-    arrays["untrained_coverage"] = np.array([coverages(weights, tested).mean(0) for weights in fresh])
+    arrays["synthetic_coverage"] = coverages([attention_over_time(network, mel) for mel in mels], tested)
+    fresh = [begun(network, seed) for seed in range(SEEDS)]
+    arrays["untrained_spread"] = np.array([spreads(weights_of(each, mels)).mean(0) for each in fresh])
+    over = [[attention_over_time(each, mel) for mel in mels] for each in fresh]
+    arrays["untrained_coverage"] = np.array([coverages(weights, tested).mean(0) for weights in over])
 
     full = protocols.jalal2020(load("synthetic:full"))
     tested = full.table.iloc[full.folds[0].test]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import librosa
 import numpy as np
 import torch
-from jalal2020_findings import spreads
+from jalal2020_findings import both_layers, spreads
 from scipy import stats
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -90,7 +90,7 @@ def followed(task, fold, cause: Cause, mels: list[np.ndarray]) -> np.ndarray:
         answers = [part.argmax(1).numpy() for part in (scores, predict(model, test, 32))]
         uars = [metrics.uar(task.labels[side], part) for side, part in zip(_sides(fold)[1:], answers, strict=True)]
         moved = [(now - then).abs().max().item() for now, then in zip(model.parameters(), begun, strict=True)]
-        weights = [part.numpy() for part in map(partial(both_layers, model), develop)]
+        weights = [both_layers(model, heard) for heard in develop]
         loss = cross_entropy(scores, labels[fold.validation]).item()
         happy = int((answers[1] == 1).sum())
         uneven = 1000 * (1 - spreads(weights).mean(0))
@@ -109,12 +109,6 @@ def followed(task, fold, cause: Cause, mels: list[np.ndarray]) -> np.ndarray:
 
 def _sides(fold) -> tuple[np.ndarray, ...]:
     return fold.train, fold.validation, fold.test
-
-
-@torch.no_grad()
-def both_layers(model: MOMA, features: torch.Tensor) -> torch.Tensor:
-    """The weights of both layers over what the network hears, `(2, steps)`."""
-    return torch.cat(model.listen((features[None], torch.tensor([len(features)])))[1:])
 
 
 def screen() -> None:
