@@ -30,7 +30,7 @@ def both_layers(model: MOMA, heard: torch.Tensor) -> np.ndarray:
 
 
 def weights_of(model: MOMA, mels: list[np.ndarray]) -> list[np.ndarray]:
-    """What both layers attend to in every utterance, `(2, steps)`: not frames, of which the last step may have fewer."""
+    """What both layers attend to in every utterance, `(2, steps)`; a step is some averaged frames."""
     return [both_layers(model, model.front_end(mel)) for mel in mels]
 
 

@@ -90,7 +90,7 @@ def followed(task, fold, cause: Cause, mels: list[np.ndarray]) -> np.ndarray:
         answers = [part.argmax(1).numpy() for part in (scores, predict(model, test, 32))]
         uars = [metrics.uar(task.labels[side], part) for side, part in zip(_sides(fold)[1:], answers, strict=True)]
         moved = [(now - then).abs().max().item() for now, then in zip(model.parameters(), begun, strict=True)]
-        weights = [both_layers(model, heard) for heard in develop]
+        weights = [both_layers(model, part) for part in develop]
         loss = cross_entropy(scores, labels[fold.validation]).item()
         happy = int((answers[1] == 1).sum())
         uneven = 1000 * (1 - spreads(weights).mean(0))
