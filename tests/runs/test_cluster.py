@@ -117,7 +117,7 @@ def cluster(start):
     return scheduler, address
 
 
-def refusal(address, seconds=15.0, **call):
+def refusal(address, seconds=60.0, **call):  # a loaded machine takes its time; an idle one does not wait
     """What is said of a cluster where nothing can run, or not to its end: one sentence after the other, no more."""
     with pytest.raises(InputError) as error, on_cluster(address, seconds):
         assert call, "this cluster should not have been entered"
