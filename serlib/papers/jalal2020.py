@@ -239,7 +239,7 @@ def examples(network: nn.Module, task: Task, rows) -> tuple[list[Tensor], Tensor
     sequences = [part.to(device) for parts in inputs for part in parts]
     return sequences, torch.from_numpy(labels).to(device)
 
-
+# %% ../../notebooks/03_moma_2020.ipynb #begin-code
 def begin(
     task: Task, fold: Fold, name: str, schedule: Schedule, seed: int
 ) -> nn.Module:
