@@ -228,15 +228,21 @@ def test_the_recurrent_layers_see_no_future():
             assert moved.nonzero()[0] == window + 1
 
 
-def test_attention_lies_on_the_utterance_alone():
-    """Else padding would be listened to, or the weights of short utterances not sum to 1."""
-    heard = noise(640, 1300, 2500)
-    model = network("e2e MTL+att.")
+def looked_into(model, heard):
+    """Summaries and weights of three tasks for three utterances in one batch, with the states that they sum up."""
     with torch.no_grad():
         found, weights = model.summaries(pad(heard))
         inputs, lengths = model.front_end(pad(heard))
         states = model.gru(inputs)[0].double().numpy()
     assert lengths.tolist() == [1, 5, 12] and len(found) == len(weights) == 3
+    return found, weights, states, lengths
+
+
+def test_attention_lies_on_the_utterance_alone():
+    """Else padding would be listened to, or the weights of short utterances not sum to 1."""
+    heard = noise(640, 1300, 2500)
+    model = network("e2e MTL+att.")
+    found, weights, states, lengths = looked_into(model, heard)
     for task in range(3):
         assert weights[task].shape == (3, 12)
         assert not weights[task][~mask_of(lengths, 12)].any() and (weights[task][0, 0] == 1)
@@ -254,11 +260,7 @@ def test_averaging_is_the_mean_of_the_states_of_the_utterance():
     """Else the control of attention would hear padding, or differ from it by more than the weights of the steps."""
     heard = noise(640, 1300, 2500)
     model = network("e2e MTL, averaged")
-    with torch.no_grad():
-        found, weights = model.summaries(pad(heard))
-        inputs, lengths = model.front_end(pad(heard))
-        states = model.gru(inputs)[0].double().numpy()
-    assert lengths.tolist() == [1, 5, 12] and len(found) == len(weights) == 3
+    found, weights, states, lengths = looked_into(model, heard)
     for vector, even in zip(found, weights, strict=True):
         for row, steps in enumerate(lengths):
             np.testing.assert_allclose(vector[row], states[row, :steps].mean(0), atol=1e-6)
