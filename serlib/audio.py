@@ -84,7 +84,7 @@ def segment(waveform: np.ndarray, seconds: float, hop: float) -> np.ndarray:
 
 
 def equal_parts(durations: np.ndarray, longest: float = 3.0) -> np.ndarray:
-    """Into how many equal parts of at most `longest` seconds utterances are cut: Cai 2021.
+    """Into how many equal parts of at most `longest` seconds utterances are cut: Cai 2020.
 
     Raises InputError where a duration is missing. Page: book/which_iemocap.
     """

@@ -34,7 +34,7 @@ class BLSTM(nn.Module):
 class CNNBLSTM(nn.Module):
     """Three convolutions, each halving time and frequency, then a BLSTM, averaged over time: Satt 2017.
 
-    Padded spectrograms `(batch, frames, 200)` to a vector `(batch, 256)`. The sizes are those of table 1 in Cai 2021,
+    Padded spectrograms `(batch, frames, 200)` to a vector `(batch, 256)`. The sizes are those of table 1 in Cai 2020,
     which builds on it. What lies beyond an end must be zero, as `pad` makes it, and stays so on its way; what has less
     than eight frames gets zeros. Page: notebooks/03.
     """

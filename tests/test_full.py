@@ -41,7 +41,7 @@ COUNTS = {
     "li2018": (2280, 10, (2063, 0, 217)),
     "zhang2019_inferred": (10039, 1, (6409, 1811, 1819)),
     "zhang2019_stated": (10039, 1, (5766, 2103, 2170)),
-    "cai2021": (2280, 10, (1858, 205, 217)),
+    "cai2020": (2280, 10, (1858, 205, 217)),
     "jalal2020": (5531, 1, (4290 - 1031, 1031, 1241)),
     "jalal2020_retrained": (5531, 1, (4290, 0, 1241)),
     "zhao2021": (2943, 10, (2422, 250, 271)),
@@ -102,7 +102,7 @@ def test_one_label_line_less(copy):
     expected = (
         r"in all: expected 2280, found 2279; Ses03: expected 538, found 537; neutral: expected 1099, found 1098\."
     )
-    for protocol in (protocols.li2018, protocols.cai2021, protocols.common_loso):
+    for protocol in (protocols.li2018, protocols.cai2020, protocols.common_loso):
         with pytest.raises(InputError, match=expected):
             protocol(table)
     with pytest.raises(InputError, match=r"in all: expected 10039, found 10038; Ses03: expected 2136, found 2135\."):

@@ -186,7 +186,7 @@ def plain(model, spectrogram):
 
 
 def test_parameters_of_the_network():
-    """Else it would not be the network of table 1 in Cai 2021."""
+    """Else it would not be the network of table 1 in Cai 2020."""
     filters = [16 * (16 * 12 * 1 + 1), 24 * (12 * 8 * 16 + 1), 32 * (7 * 5 * 24 + 1)]
     model = CNNBLSTM()
     shapes = [tuple(layer.weight.shape) for layer in model.convolve]  # to, from, frames, bins
@@ -197,7 +197,7 @@ def test_parameters_of_the_network():
 
 
 def test_each_convolution_halves_time_and_frequency():
-    """Else the sizes would not be those of table 1 in Cai 2021: three seconds in, 37 steps of 32 x 25 out."""
+    """Else the sizes would not be those of table 1 in Cai 2020: three seconds in, 37 steps of 32 x 25 out."""
     (_, second, third, columns, states), vectors = overheard(cnn_blstm(), heard([300, 300], 200))
     assert second.shape == (2, 16, 150, 100) and third.shape == (2, 24, 75, 50)
     assert columns.shape == (2, 37, 32 * 25) and states.shape == (2, 37, 256) and vectors.shape == (2, 256)

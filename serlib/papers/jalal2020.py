@@ -166,7 +166,7 @@ class MOMA(nn.Module):
 def spectrogram_parts(waveform: np.ndarray) -> list[Tensor]:
     """Equal parts of at most 3 s as standardised spectrograms in dB, `(frames, 200)`.
 
-    40 ms every 10 ms, 0 to 4 kHz in bins of 20 Hz: Cai 2021, after Satt 2017.
+    40 ms every 10 ms, 0 to 4 kHz in bins of 20 Hz: Cai 2020, after Satt 2017.
     Page: notebooks/03.
     """
     count = equal_parts([len(waveform) / RATE])[0]

@@ -14,7 +14,7 @@ from serlib.protocols.leaky import (
     leaky_random_utterances,
 )
 from serlib.protocols.papers import (
-    cai2021,
+    cai2020,
     common_levels,
     common_loso,
     common_speakers,
@@ -39,7 +39,7 @@ from serlib.protocols.tasks import (
 )
 
 PROTOCOLS = (
-    *(li2018, zhang2019_inferred, zhang2019_stated, cai2021, jalal2020, jalal2020_retrained, zhao2021),
+    *(li2018, zhang2019_inferred, zhang2019_stated, cai2020, jalal2020, jalal2020_retrained, zhao2021),
     *(common_loso, common_speakers, common_levels),
     *(leaky_random_utterances, leaky_best_epoch_on_test, leaky_jalal2020_chosen_on_test, leaky_marker_as_speaker),
     leaky_normalised_over_everything,

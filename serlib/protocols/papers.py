@@ -49,8 +49,8 @@ def zhang2019_stated(table: pd.DataFrame, dimension: str = "activation") -> Task
     return _zhang2019("zhang2019_stated", table, dimension, test=4, validation=3)
 
 
-def cai2021(table: pd.DataFrame) -> Task:
-    """Leave one session out; one of its speakers to choose on, the other to test on, both ways (Cai 2021, section 4).
+def cai2020(table: pd.DataFrame) -> Task:
+    """Leave one session out; one of its speakers to choose on, the other to test on, both ways (Cai 2020, section 3.1).
 
     The utterances are those of `li2018`, cut into equal parts of at most 3 s (`equal_parts`): on IEMOCAP 4432. Four
     bins of valence, activation and dominance are in `auxiliary`, mapped as in `zhang2019_inferred` where there are no
@@ -59,9 +59,9 @@ def cai2021(table: pd.DataFrame) -> Task:
     chosen = select(table, "impro4_hap")
     parts = pd.Series(equal_parts(chosen["duration"])).groupby(chosen["emotion"]).sum().to_dict()
     expected = {"in all": 4432, "anger": 585, "happiness": 525, "neutral": 2016, "sadness": 1306}
-    assert_counts(chosen, "Segments of cai2021", expected, {"in all": sum(parts.values())} | parts)
+    assert_counts(chosen, "Segments of cai2020", expected, {"in all": sum(parts.values())} | parts)
     levels = levels_of(chosen, four_bins)
-    return make_task("cai2021", chosen, emotions_of(chosen), FOUR_EMOTIONS, both_ways(chosen), levels)
+    return make_task("cai2020", chosen, emotions_of(chosen), FOUR_EMOTIONS, both_ways(chosen), levels)
 
 
 def jalal2020(table: pd.DataFrame) -> Task:
@@ -86,7 +86,7 @@ def jalal2020_retrained(table: pd.DataFrame) -> Task:
 
 
 def zhao2021(table: pd.DataFrame) -> Task:
-    """As `cai2021`, whole utterances, with excitement as happiness: 2943 of IEMOCAP (Zhao 2021, section 3.1).
+    """As `cai2020`, whole utterances, with excitement as happiness: 2943 of IEMOCAP (Zhao 2021, section 3.1).
 
     The paper does not say which of a session's two speakers is tested, so both are. Page: book/which_iemocap.
     """

@@ -130,7 +130,7 @@ def three_levels(ratings: np.ndarray) -> np.ndarray:
 
 
 def four_bins(ratings: np.ndarray) -> np.ndarray:
-    """Below 2, below 3, below 4, and the rest as 0, 1, 2, 3: Cai 2021, section 3.1.
+    """Below 2, below 3, below 4, and the rest as 0, 1, 2, 3: Cai 2020, section 3.1.
 
     Raises InputError for ratings that are not on IEMOCAP's scale, nominally 1 to 5 (0.5 and 5.5 occur), and for NaN.
     Page: book/which_iemocap.

@@ -390,7 +390,7 @@ FOLDERS = {
     ),
     "only labels that nobody maps": (
         lambda folder: edit(folder, emotion=["awe", "zorn"] * 12),
-        r"(?s)note      24  emotions that.*li2018 +no  finds nothing to take.*cai2021 +no",
+        r"(?s)note      24  emotions that.*li2018 +no  finds nothing to take.*cai2020 +no",
         0,
     ),
     "a speaker with one utterance": (
@@ -437,7 +437,7 @@ FOLDERS = {
     ),
     "ratings from 0 to 1": (
         lambda folder: edit(folder, **dict.fromkeys(("valence", "activation", "dominance"), numbers(0.3))),
-        r"(?s)error     24  ratings outside of 0\.5 to 5\.5.*cai2021 +no  Ratings must be on a scale",
+        r"(?s)error     24  ratings outside of 0\.5 to 5\.5.*cai2020 +no  Ratings must be on a scale",
         1,
     ),
     "ratings of some": (

@@ -308,7 +308,7 @@ def test_full_has_the_counts_of_iemocap(plan):
     ]
 
 
-def test_full_gives_the_segments_of_cai2021(plan):
+def test_full_gives_the_segments_of_cai2020(plan):
     """Else the 4432 segments of the paper would be another number: parts of at most 3 s, counted here one by one."""
     improvised = plan[(plan["scenario"] == "improvised") & plan["code"].isin(["neu", "hap", "sad", "ang"])]
     parts = improvised.assign(parts=[math.ceil(seconds / 3) for seconds in improvised["seconds"]])

@@ -19,7 +19,7 @@ from serlib.errors import InputError
 from serlib.protocols import (
     FOUR_EMOTIONS,
     PROTOCOLS,
-    cai2021,
+    cai2020,
     common_levels,
     common_loso,
     common_speakers,
@@ -33,8 +33,8 @@ from serlib.protocols import (
 properties = settings(max_examples=40, deadline=None, database=None, derandomize=True)
 ZHANG2019 = INFERRED, STATED = (protocols.zhang2019_inferred, protocols.zhang2019_stated)
 JALAL2020 = (jalal2020, jalal2020_retrained)
-CLEAN = (li2018, *ZHANG2019, cai2021, *JALAL2020, zhao2021, common_loso, common_speakers, common_levels)
-BOTH_WAYS, ONE_FOLD, CHOOSES_NOT = (cai2021, zhao2021), (*ZHANG2019, *JALAL2020), (li2018, jalal2020_retrained)
+CLEAN = (li2018, *ZHANG2019, cai2020, *JALAL2020, zhao2021, common_loso, common_speakers, common_levels)
+BOTH_WAYS, ONE_FOLD, CHOOSES_NOT = (cai2020, zhao2021), (*ZHANG2019, *JALAL2020), (li2018, jalal2020_retrained)
 LEAVES_SESSIONS_OUT = (*ONE_FOLD, *BOTH_WAYS, common_loso, common_levels)
 OF_LEVELS = (*ZHANG2019, common_levels)
 
@@ -276,10 +276,10 @@ def test_common_levels_on_iemocap(dimension):
     assert common_levels(iemocap()).dimension == INFERRED(iemocap()).dimension == "activation"
 
 
-def test_cai2021_on_iemocap():
+def test_cai2020_on_iemocap():
     """Else the segments would not be the paper's 4432, or the men not those that its code tests on."""
-    task = cai2021(iemocap())
-    check(cai2021, task)
+    task = cai2020(iemocap())
+    check(cai2020, task)
     parts = equal_parts(task.table["duration"])
     assert np.bincount(task.labels, parts).tolist() == [585, 525, 2016, 1306] and parts.sum() == 4432
     assert [fold.name for fold in task.folds] == list(IEMOCAP)
@@ -378,22 +378,22 @@ def test_a_wrong_session_or_label_is_refused(name):
 
 
 def test_a_duration_that_changes_the_segments_is_refused():
-    """Else cai2021 would run with other segments than the 4432 of the paper's footnote."""
+    """Else cai2020 would run with other segments than the 4432 of the paper's footnote."""
     row = first("improvised", "neutral")
     table = changed(row, duration=iemocap()["duration"][row] + 0.01)  # from exactly 3, 6, ... s to a part more
-    text = "Segments of cai2021 on iemocap: in all: expected 4432, found 4433; neutral: expected 2016, found 2017."
+    text = "Segments of cai2020 on iemocap: in all: expected 4432, found 4433; neutral: expected 2016, found 2017."
     with pytest.raises(InputError, match=re.escape(text)):
-        cai2021(table)
+        cai2020(table)
     assert len(li2018(table).table) == 2280
     table.attrs["corpus"] = "part of iemocap"
-    assert len(cai2021(table).table) == 2280
+    assert len(cai2020(table).table) == 2280
 
 
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
         *((protocol, "vad_all on iemocap: in all: expected 10039, found 0") for protocol in OF_LEVELS),
-        (cai2021, "Ratings are missing, of 2280 utterances"),
+        (cai2020, "Ratings are missing, of 2280 utterances"),
     ],
 )
 def test_iemocap_without_ratings_is_refused(protocol, message):
@@ -503,7 +503,7 @@ def test_a_poor_corpus_is_refused_or_right(protocol, utterances, ratings, absent
 def test_only_improvised_speech_is_taken():
     """Else scripted lines, the same for every speaker, would give the emotion away by their words."""
     table = pd.concat([simple(scenario="improvised"), simple(scenario="scripted")], ignore_index=True)
-    for protocol in (li2018, cai2021, zhao2021, common_loso, common_speakers):
+    for protocol in (li2018, cai2020, zhao2021, common_loso, common_speakers):
         task = protocol(table)
         assert {*task.table["scenario"]} == {"improvised"} and len(task.table) == 32
         assert len(protocol(simple(scenario=None)).table) == 32  # a corpus that does not say is taken whole
@@ -530,7 +530,7 @@ def test_rows_with_some_ratings():
         lost = {name: task.table["utterance_id"][levels < 0].tolist() for name, levels in task.auxiliary.items()}
         assert lost == {"valence": [], "activation": ["u8"], "dominance": ["u7"]}
         assert task.counts().to_numpy().sum() == len(task.table) - 1
-    task = cai2021(table)
+    task = cai2020(table)
     assert task.labels.min() == 0 and [levels.min() for levels in task.auxiliary.values()] == [-1] * 3
 
 
@@ -538,7 +538,7 @@ def test_rows_with_some_ratings():
 def test_iemocap_with_a_lost_rating_is_refused(corpus_name):
     """Else a copy with a damaged label file would be trained on fewer levels than the paper had, and say nothing."""
     row = first("improvised", "neutral")
-    for protocol, utterances in (*((protocol, 10039) for protocol in OF_LEVELS), (cai2021, 2280)):
+    for protocol, utterances in (*((protocol, 10039) for protocol in OF_LEVELS), (cai2020, 2280)):
         message = f"Ratings are missing, of {utterances} utterances: {{'dominance': 1}}"
         with pytest.raises(InputError, match=re.escape(message)):
             protocol(changed(row, corpus_name, dominance=np.nan))
@@ -698,7 +698,7 @@ def test_another_scale_is_refused(ratings, message):
             discretise(np.array(ratings))
         with pytest.raises(InputError, match="1 of 2 utterances have no rating on the scale from 1 to 5"):
             discretise(np.array([3, np.nan]))
-    for protocol in (*OF_LEVELS, cai2021):
+    for protocol in (*OF_LEVELS, cai2020):
         with pytest.raises(InputError, match=f"scale from 1 to 5; these go from {message}"):
             protocol(rated(simple(10), *ratings))
 
@@ -710,7 +710,7 @@ def test_levels_mapped_from_emotions():
         **{"excitement": (1, 1), "happiness": (1, 1), "surprise": (1, 1), "calm": (1, 0), "neutral": (1, 0)},
     }
     table = simple(5, emotions=(*mapped, "frustration"))
-    tasks = [(cai2021(table), 40), *((protocol(table), 100) for protocol in OF_LEVELS)]
+    tasks = [(cai2020(table), 40), *((protocol(table), 100) for protocol in OF_LEVELS)]
     for task, rows in tasks:
         assert task.corpus == "test (mapped)" and list(task.auxiliary) == ["valence", "activation"]
         expected = np.array([mapped[emotion] for emotion in task.table["emotion"]])
@@ -824,4 +824,4 @@ def test_a_class_that_only_session_four_has(protocol):
 def test_segments_need_durations():
     """Else utterances would be cut into parts whose number nobody knows."""
     with pytest.raises(InputError, match="32 utterances have no duration"):
-        cai2021(simple().assign(duration=np.nan))
+        cai2020(simple().assign(duration=np.nan))
