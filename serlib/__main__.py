@@ -14,7 +14,7 @@ from serlib.corpora import report, synthetic
 from serlib.errors import InputError
 from serlib.runs import behaviour, cluster, queue
 
-PAPERS = ("li2018", "zhang2019", "jalal2020")
+PAPERS = ("li2018", "zhang2019", "jalal2020", "cai2020")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -33,6 +33,7 @@ if __name__ == "__main__":
     for table in (emodb, ravdess, tenth):
         plan += [("jalal2020", functionals_svm, task(table)) for task in (p.jalal2020, p.jalal2020_retrained)]
     plan += [("jalal2020", functionals_svm, p.common_loso(emodb))]
+    plan += [("cai2020", functionals_svm, p.cai2020(table)) for table in (emodb, ravdess, tenth)]
     for table in (full, emodb, ravdess):
         pages = (*EVERYWHERE, *(IN_IEMOCAPS_LAYOUT if table is full else ()))
         plan += [("protocols", functionals_svm, protocol(table)) for protocol in pages]

@@ -307,10 +307,10 @@ def steps_of(
 ) -> Iterator[list[Brought]]:
     """Lines 2 and 3 of algorithm 1: what all speakers bring to each step of an epoch.
 
-    The one who has most brings about `size` segments, the others in proportion, and
+    The one who has most brings at most `size` segments, the others in proportion, and
     each of them comes once. Page: notebooks/04.
     """
-    steps = max(1, max(len(each.inputs) for each in speakers) // size)
+    steps = -(-max(len(each.inputs) for each in speakers) // size)  # rounded up
     orders = []
     for each in speakers:
         order = torch.randperm(len(each.inputs), generator=generator)

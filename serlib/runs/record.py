@@ -186,7 +186,8 @@ def rests_on(source: str, protocol: str, model: str, settings: dict, corpus: str
         of = CHAPTERS.get(name, {})
         names += [f"feature {feature}" for feature in of.get("features", ())]
         network = next((alike for begin, alike in of.get("alike", {}).items() if model.startswith(begin)), model)
-        special = [key for key, tried in of.get("special", {}).items() if settings.get(key) != tried.get("usual")]
+        usual = {key: tried.get("usual") for key, tried in of.get("special", {}).items()}
+        special = [key for key, value in usual.items() if settings.get(key, value) != value]
         names += [f"network {name} {what}" for what in (network, *special)]
     ids = fingerprint_ids()
     return {name: ids[name] for name in names if name in ids}
