@@ -50,7 +50,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, grad
 from torch.nn.functional import cross_entropy
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #published
@@ -114,13 +114,13 @@ class Brought(NamedTuple):
     def at(self, rows: Tensor) -> "Brought":
         return Brought(self.speaker, *(each[rows] for each in self[1:]))
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #heard-code
 def heard(table: pd.DataFrame, padded_first: bool = False) -> list[Tensor]:
     """The segments of each row, `(parts, 300, 200)`. Page: notebooks/04."""
     parts = [decibels(read_row(row)) for row in table.itertuples()]
     return [torch.stack([filled(p, padded_first) for p in own]) for own in parts]
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #brought-by-code
 def brought_by(task: Task, rows, name: str, padded_first=False) -> list[Brought]:
     """What each speaker of some rows can bring, for the auxiliary tasks of a model.
 
@@ -165,7 +165,7 @@ class Trunk(nn.Module):
         lengths = torch.full((len(inputs),), inputs.shape[1], device=inputs.device)
         return self.dropout(self.fc_1(self.listen((inputs, lengths))).relu())
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #mmtl-code
 class MMTL(nn.Module):
     """Segments `(batch, 300, 200)` to four emotions `(batch, 4)`: table 1 of Cai 2020.
 
@@ -220,7 +220,7 @@ class SharedTrunk(nn.Module):
         """What adapting to a speaker changes."""
         return [*self.trunk.parameters(), *self.tasks.parameters()]
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #models-code
 SUBSETS = ("V", "A", "D", "V+D", "A+D", "V+A")  # of table 3, in its order
 MODELS = {
     **{f"MMTL, {these}": MMTL for these in SUBSETS},
@@ -370,7 +370,7 @@ class ClassWeights(NamedTuple):
         logits = logits.softmax(-1) if self.double_softmax else logits
         return bins_loss(logits, own.levels, self.levels)
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #weights-code
 def weights_of(speakers: list[Brought], double_softmax: bool = False) -> ClassWeights:
     """The weights of the classes over what some speakers bring. Page: notebooks/04."""
     emotions = torch.cat([own.emotions for own in speakers])
@@ -392,7 +392,7 @@ def gradients_of(loss: Tensor, weights: Weights, scale: Callable) -> Weights:
     factor = scale(torch.ones_like(loss))
     return dict(zip(weights, [each / factor for each in found], strict=True))
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #multi-train-code
 def multi_train(
     meta: nn.Module, theta: Weights, own: Brought, w: ClassWeights, scale: Callable
 ) -> tuple[Weights, Tensor]:
@@ -456,7 +456,7 @@ def speaker_step(
     steps = [whole(practised, moved), found] if rule == "released" else [found]
     return steps, torch.stack([bins, emotions, loss]).detach()
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #whole-code
 def whole(theta: Weights, phi: Weights) -> Weights:
     """Weights of both learners under the names that MMTL has for them.
 
@@ -503,7 +503,7 @@ def meta_backward(w: ClassWeights, rates: Rates, rule: str, seen: Seen) -> Calla
 
     return backward
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #twice-code
 def twice(batches: Iterator[list[Brought]]) -> Iterator[list[Brought] | None]:
     """Each batch, and None after it: the two updates of the released rule.
 
@@ -557,7 +557,7 @@ class Schedule:
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #train-code
 def development_loss(
-    model: nn.Module, speakers: list[Brought], w: ClassWeights, device
+    model: nn.Module, speakers: list[Brought], w: ClassWeights
 ) -> float:
     """The weighted cross-entropy of the emotions on development, without adaptation.
 
@@ -567,9 +567,9 @@ def development_loss(
         raise InputError("There is no development speaker to choose on.")
     logits = torch.cat([predict(model, each.inputs, 32) for each in speakers])
     emotions = torch.cat([each.emotions for each in speakers])
-    return weighted_loss(logits, emotions.cpu(), w.emotions.cpu()).item()
+    return weighted_loss(logits, emotions, w.emotions).item()
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #fit-code
 def train(
     task: Task, fold: Fold, name: str, schedule, seed=0, checkpoint=None, watch=None
 ) -> tuple[nn.Module, list[dict]]:
@@ -603,7 +603,7 @@ def train(
             epoch_of,
             partial(torch.optim.Adam, lr=schedule.learning_rate),
             backward=backward,
-            score=partial(development_loss, speakers=chosen_on, w=w, device=device),
+            score=partial(development_loss, speakers=chosen_on, w=w),
             minimise=True,
             epochs=schedule.epochs,
             patience=schedule.patience,
@@ -686,7 +686,7 @@ class Adaptation:
     learning_rate: float = 0.001
     noted: tuple[int, ...] = (1, 2, 5, 10, 20, 40, 80, 150, 300)
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #bins-backward-code
 def bins_backward(w: ClassWeights) -> Callable:
     """The `backward` of adaptation: auxiliary tasks and no emotion.
 
@@ -702,7 +702,7 @@ def bins_backward(w: ClassWeights) -> Callable:
 
     return backward
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #adapted-code
 def adapted_to(
     network: nn.Module, task: Task, fold: Fold, name: str, told, asked, how: Adaptation
 ) -> np.ndarray:
@@ -768,7 +768,7 @@ def adaptation_run(
     folds = len(trained.folds)
     return Run(task, name, "papers.cai2020", settings, test_fold, trained.seed, folds)
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #adapt-fold-code
 def _adapt(
     trained: Record, folder: Path, task: Task, how: Adaptation, fold: Fold, place
 ):
@@ -840,14 +840,13 @@ def evaluations(adapted: Record) -> dict[str, Record]:
             views[name].append(
                 about | {"predicted": predicted, "seconds": fold["seconds"]}
             )
+    before, replace = adapted.model.removesuffix(" (adapted)"), dataclasses.replace
     return {
-        name: dataclasses.replace(
-            adapted, model=f"{adapted.model[:-10]}: {name}", folds=folds
-        )
+        name: replace(adapted, model=f"{before}: {name}", folds=folds)
         for name, folds in views.items()
     }
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #over-steps-code
 def over_steps(adapted: Record) -> pd.DataFrame:
     """UAR in per cent over all folds, after each noted epoch: told about the tested
     speaker, and told about the other one. Page: notebooks/04.
@@ -902,7 +901,7 @@ def models_for(task: Task) -> list[str]:
         )
     return found
 
-
+# %% ../../notebooks/04_mmtl_2020.ipynb #recompute-all-code
 def recompute(
     table: pd.DataFrame,
     folder: Path,
