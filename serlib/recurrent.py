@@ -31,6 +31,18 @@ class BLSTM(nn.Module):
         return features
 
 
+class Halving(nn.Conv2d):
+    """A convolution of maps `(batch, channels, frames, bins)`, the maximum of each square of two by two, and what of it
+    is positive: half as many frames and bins, rounded down. Zeros lie around, of even filters one more before than
+    behind. (What no square would look at is not computed.) Page: notebooks/03.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        (frames, bins), functional = self.kernel_size, nn.functional
+        around = (bins // 2, (bins - 1) // 2, frames // 2, (frames - 1) // 2)
+        return functional.max_pool2d(super().forward(functional.pad(maps, around)), 2).relu()
+
+
 class CNNBLSTM(nn.Module):
     """Three convolutions, each halving time and frequency, then a BLSTM, averaged over time: Satt 2017.
 
@@ -41,21 +53,15 @@ class CNNBLSTM(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.convolve = nn.ModuleList(  # filters: frames x bins
-            [
-                nn.Conv2d(1, 16, (16, 12), padding=(8, 6)),
-                nn.Conv2d(16, 24, (12, 8), padding=(6, 4)),
-                nn.Conv2d(24, 32, (7, 5), padding=(3, 2)),
-            ]
-        )
+        filters = ((1, 16, (16, 12)), (16, 24, (12, 8)), (24, 32, (7, 5)))  # frames x bins
+        self.convolve = nn.ModuleList(Halving(*sizes) for sizes in filters)
         self.blstm = BLSTM(32 * 25, 128)
 
     def forward(self, padded: Padded) -> Tensor:
-        maps, lengths = padded[0][:, None], padded[1].clamp_min(8)
+        maps, lengths = padded[0][..., None].movedim(-1, 1), padded[1].clamp_min(8)  # channels last
         maps = nn.functional.pad(maps, (0, 0, 0, max(0, 8 - maps.shape[2])))
         for convolve in self.convolve:
-            maps = nn.functional.max_pool2d(convolve(maps).relu(), 2)
-            lengths = lengths // 2
+            maps, lengths = convolve(maps), lengths // 2
             maps = maps * mask_of(lengths, maps.shape[2])[:, None, :, None]
         states = self.blstm(maps.transpose(1, 2).flatten(2), lengths)
         return states.float().sum(1) / lengths[:, None]

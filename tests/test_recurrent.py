@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import conv2d, max_pool2d
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from serlib.recurrent import BLSTM, CNNBLSTM
@@ -176,7 +176,9 @@ def plain(model, spectrogram):
     with torch.no_grad():
         for convolve in model.convolve:
             frames //= 2
-            maps = max_pool2d(torch.relu(convolve(maps)), 2)[:, :, :frames]
+            half = [size // 2 for size in convolve.kernel_size]
+            maps = torch.relu(conv2d(maps, convolve.weight, convolve.bias, padding=half))
+            maps = max_pool2d(maps, 2)[:, :, :frames]
         columns = torch.stack([maps[0, :, step].flatten() for step in range(frames)])  # 32 maps of 25 bins each
         states = torchs(model.blstm)(columns)[0]
     mean = torch.zeros(256, dtype=torch.float64)
