@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -17,7 +18,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from serlib.audio import RATE
 
-FOLLOW = Path(__file__).with_name("follow.js").read_text("utf-8")
+FOLLOW, CLOUD = (Path(__file__).with_name(f"{name}.js").read_text("utf-8") for name in ("follow", "cloud"))
 plt.rcParams |= {"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "image.cmap": "cividis"}
 
 
@@ -47,9 +48,7 @@ def follow(
     figure.canvas.draw()
     box = figure.axes[0].get_position()
     low, high = figure.axes[0].get_xlim()
-    figure.savefig(picture := io.BytesIO(), format="webp", pil_kwargs={"quality": 80})
-    plt.close(figure)
-    label, data = escape(caption), base64.b64encode(picture.getvalue()).decode()
+    label, data = escape(caption), _webp(figure)
     spoken = [f'<span data-start="{start}" data-end="{end}">{escape(word)}</span>' for start, end, word in words]
     line = f"<p>{' '.join(spoken)}</p>" if spoken else ""
     return HTML(
@@ -61,11 +60,54 @@ def follow(
     )
 
 
-def _audio(waveform: np.ndarray, label: str) -> str:
-    """The audio element: MP3 plays in every browser and is a tenth of a WAV."""
+def cloud(
+    points: pd.DataFrame, groups: Iterable[str], captions: Iterable[str], sounds: Iterable[np.ndarray], alt: str
+) -> HTML:
+    """Dots in a cube that turns; each plays its sound, of which it carries the first two seconds.
+
+    `points` has a row for each dot and three columns, all on the scale from 1 to 5; `groups` are four at
+    most. Where no script runs there is a picture with the text `alt`. Page: notebooks/04.
+    """
+    groups, at = list(groups), points.to_numpy()
+    names, colours = sorted(set(groups)), ("#d1495b", "#e0a021", "#3f9d77", "#4a86cf")
+    figure, axes = plt.subplots(figsize=(5, 4.4), subplot_kw={"projection": "3d"})
+    axes.set_box_aspect(None, zoom=0.95)
+    for name, marker, colour in zip(names, "s^Do", colours, strict=False):
+        axes.scatter(*at[[group == name for group in groups]].T, marker=marker, c=colour, label=name)
+    axes.set(**dict(zip(("xlabel", "ylabel", "zlabel"), points.columns, strict=True)))
+    axes.legend(frameon=False, ncols=len(names), loc="upper center", fontsize=8)
+    rows = zip(at.round(2).tolist(), groups, captions, sounds, strict=True)
+    small = {"compression_level": 0.95, "bitrate_mode": "CONSTANT"}
+    dots = [
+        {"at": place, "group": names.index(group), "caption": caption, "sound": _mp3(sound[: 2 * RATE], **small)}
+        for place, group, caption, sound in rows
+    ]
+    data = json.dumps({"axes": list(points), "low": 1, "high": 5, "groups": names, "colours": colours, "dots": dots})
+    return HTML(
+        f'<figure class="player cloud"><img alt="{escape(alt)}" style="max-width:34rem" src="data:image/webp;base64,'
+        f'{_webp(figure)}"/><script type="application/json">{data.replace("<", chr(92) + "u003c")}</script>'
+        f"<figcaption>Drag to turn it. Click a dot to hear it; arrow keys turn it and go from dot to dot.</figcaption>"
+        f"</figure><script>{CLOUD}</script>"
+    )
+
+
+def _webp(figure: Figure) -> str:
+    """A figure as a small picture, in base64; the figure is closed."""
+    figure.savefig(picture := io.BytesIO(), format="webp", pil_kwargs={"quality": 80})
+    plt.close(figure)
+    return base64.b64encode(picture.getvalue()).decode()
+
+
+def _mp3(waveform: np.ndarray, **how) -> str:
+    """A sound in base64: MP3 plays in every browser and is a tenth of a WAV."""
     sound = io.BytesIO()
-    soundfile.write(sound, np.clip(waveform, -1, 1), RATE, format="MP3")
-    data = base64.b64encode(sound.getvalue()).decode()
+    soundfile.write(sound, np.clip(waveform, -1, 1), RATE, format="MP3", **how)
+    return base64.b64encode(sound.getvalue()).decode()
+
+
+def _audio(waveform: np.ndarray, label: str) -> str:
+    """The audio element of a sound."""
+    data = _mp3(waveform)
     return f'<audio controls preload="auto" aria-label="{label}" src="data:audio/mpeg;base64,{data}"></audio>'
 
 

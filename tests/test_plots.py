@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -187,3 +188,27 @@ def test_paired_draws_a_line_for_each_speaker_and_the_mean():
     (axes,) = plots.paired(pd.DataFrame({"one": [10.0, 30], "other": [20.0, 60]}, ["a", "b"])).axes
     assert [line.get_ydata().tolist() for line in axes.lines] == [[10, 20], [30, 60], [20, 40]]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["one", "other"]
+
+
+def test_a_cloud_carries_its_dots_and_their_sounds():
+    """Else a dot would play another utterance, or lie elsewhere, or a page without scripts show nothing."""
+    points = pd.DataFrame({"valence": [1.0, 4.0], "activation": [2.0, 5.0], "dominance": [3.0, 3.5]})
+    before = plt.get_fignums()
+    sounds = (np.sin(2 * np.pi * hz * np.arange(48_000) / 16_000) / 2 for hz in (300, 600))
+    html = plots.cloud(points, ["sadness", "anger"], ["one", NASTY], sounds, NASTY)
+    page = BeautifulSoup(html.data, "html.parser")
+    figure = page.find("figure")
+    image, _ = decoded(html, "img", "image/")
+    assert image["alt"] == NASTY and figure.find_next_sibling("script") is not None
+    inside = figure.find("script").string
+    assert "<" not in inside, "a caption could end the script"
+    data = json.loads(inside)
+    assert data["axes"] == list(points) and data["groups"] == ["anger", "sadness"]
+    assert [dot["at"] for dot in data["dots"]] == points.to_numpy().tolist()
+    assert [data["groups"][dot["group"]] for dot in data["dots"]] == ["sadness", "anger"]
+    assert [dot["caption"] for dot in data["dots"]] == ["one", NASTY]
+    for dot, hz in zip(data["dots"], (300, 600), strict=True):
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(dot["sound"])))
+        assert abs(len(samples) / rate - 2) < 0.15, "the first two seconds of three"
+        assert np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples) == pytest.approx(hz, abs=2)
+    assert plt.get_fignums() == before
