@@ -3,12 +3,11 @@
 Every trained network of chapter 4 that has auxiliary tasks adapts, as the released code does, once to the development
 speaker's bins and once to the tested speaker's own. The records keep what is heard before and after each noted epoch;
 the chapter makes its five evaluations of them. A network whose folds are not all trained yet is left out, and said so.
-And the machine that needs no network, on functionals and the true bins.
 """
 
 from shared import RUNS, keep
 
-from serlib import protocols, runs
+from serlib import runs
 from serlib.errors import InputError
 from serlib.papers import cai2020
 from serlib.runs import queue
@@ -22,7 +21,7 @@ FOLDER = RUNS / "cai2020"
 def adapt_all() -> None:
     """The adaptation of every network of the queue that is trained."""
     for item in queue.items():
-        if item.chapter != "cai2020" or item.model == "CNN_LSTM":
+        if item.chapter != "cai2020" or item.model in cai2020.ALONE:
             continue
         try:
             run = item.run()
@@ -39,15 +38,5 @@ def adapt_all() -> None:
         keep(record, "cai2020", plan(adaptation, FOLDER)[0].place.parent.name)
 
 
-def machines() -> None:
-    """The support vector machine that is told the true bins."""
-    corpora = (("emodb", False, "MMTL, V+A"), ("ravdess_speech", False, "MMTL, V+A"), ("synthetic:full", True, "MMTL"))
-    for corpus, tenth, name in corpora:
-        record = cai2020.svm_with_bins(protocols.cai2020(queue.table_of(corpus, tenth)), name, FOLDER)
-        print(record.corpus, record.shown("uar"))
-        keep(record, "cai2020", f"eGeMAPS-bins-linear-SVM_{corpus.replace(':', '-')}_cai2020")
-
-
 if __name__ == "__main__":
     adapt_all()
-    machines()

@@ -413,11 +413,32 @@ def test_a_name_says_which_tasks_are_practised(task):
     for letters in (*cai2020.SUBSETS, "V+A+D"):
         name = "MMTL" if letters == "V+A+D" else f"MMTL, {letters}"
         assert practised_by(name, task) == tuple(full[letter] for letter in letters.split("+"))
-    assert practised_by("CNN_LSTM", task) == ()
+    assert practised_by("CNN_LSTM", task) == practised_by("CNN_LSTM + angular softmax", task) == ()
     assert practised_by("CNN_LSTM + MTL", task) == protocols.DIMENSIONS
     assert models_for(task) == [*cai2020.MODELS]
     mapped = dataclasses.replace(task, auxiliary={k: task.auxiliary[k] for k in ("valence", "activation")})
-    assert models_for(mapped) == ["MMTL, V", "MMTL, A", "MMTL, V+A", "CNN_LSTM", "CNN_LSTM + MTL, V+A"]
+    assert models_for(mapped) == [
+        *("MMTL, V", "MMTL, A", "MMTL, V+A", "CNN_LSTM", "CNN_LSTM + angular softmax", "CNN_LSTM + MTL, V+A")
+    ]
+
+
+def test_the_angular_softmax_by_its_definition(small_networks):
+    """Else the margin would be another one than that of Liu 2017, or stand where the class is wrong, or in testing."""
+    torch.manual_seed(0)
+    network, margin = cai2020.Angular().eval(), 2
+    inputs, right = torch.randn(40, 300, 200), torch.arange(40) % 4
+    with torch.no_grad():
+        network.directions.weight.normal_()  # some angles are obtuse
+        heard, tested, trained = network.trunk(inputs), network(inputs), network(inputs, right)
+    for x, label, plain, narrow in zip(heard, right, tested, trained, strict=True):
+        for c, direction in enumerate(network.directions.weight.detach()):
+            length = math.sqrt(sum(float(v) ** 2 for v in x))
+            angle = math.acos(float(x @ direction) / length / float(direction.norm()))
+            k = math.floor(margin * angle / math.pi)
+            wide, narrower = math.cos(angle), (-1) ** k * math.cos(margin * angle) - 2 * k
+            assert float(plain[c]) == pytest.approx(length * wide, abs=1e-4)
+            assert float(narrow[c]) == pytest.approx(length * (narrower if c == label else wide), abs=1e-4)
+    assert (tested.gather(1, right[:, None]) < 0).any() and (tested.gather(1, right[:, None]) > 0).any()
 
 
 def test_table_1():

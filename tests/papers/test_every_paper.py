@@ -115,6 +115,7 @@ PAPERS = [
             **{name: THETA + 20 for name in ("MMTL, V", "MMTL, A", "MMTL, D", "MMTL, V+D", "MMTL, A+D", "MMTL, V+A")},
             **{"MMTL": THETA + 20, "CNN_LSTM": THETA},
             **{"CNN_LSTM + MTL": THETA + 3 * 260, "CNN_LSTM + MTL, V+A": THETA + 2 * 260},
+            "CNN_LSTM + angular softmax": THETA - 4,  # its last layer has no bias
         },
         trained="MMTL",
         schedule=cai2020.Schedule(4, batch_size=4, learning_rate=3e-3),
