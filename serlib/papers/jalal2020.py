@@ -423,13 +423,13 @@ def residual_share(model: MOMA, mel: np.ndarray) -> float:
 def attention_over_time(model: MOMA, mel: np.ndarray) -> np.ndarray:
     """The weights of both layers over an utterance, `(2, frames)`.
 
-    Of log-mel features `(frames, 23)`; frames that the front end averaged share their
-    weight evenly. Equations 5 and 9 of Jalal 2020.
+    Of log-mel features `(frames, 23)`; a frame has the weight of its step, over the
+    frames that the front end makes a step of. Equations 5 and 9 of Jalal 2020.
     Page: notebooks/03.
     """
     device, counts = next(model.parameters()).device, model.front_end.groups(len(mel))
     _, *weights = model.eval().listen(pad([model.front_end(mel).to(device)]))
-    return (torch.cat(weights).cpu().numpy() / counts).repeat(counts, axis=1)
+    return torch.cat(weights).cpu().numpy().repeat(counts, axis=1) / counts.max()
 
 # %% ../../notebooks/03_moma_2020.ipynb #words-code
 Spans = list[tuple[float, float, str]]
