@@ -3,14 +3,21 @@
 Every trained network of chapter 4 that has auxiliary tasks adapts, as the released code does, once to the development
 speaker's bins and once to the tested speaker's own. The records keep what is heard before and after each noted epoch;
 the chapter makes its five evaluations of them. A network whose folds are not all trained yet is left out, and said so.
+And what do the four outputs that are to name bins say before any adaptation? Their loss on the bins of the tested
+speakers, and their mean for each emotion (`bins`).
 """
 
+from collections.abc import Iterator
+
+import numpy as np
+import torch
 from shared import RUNS, keep
 
 from serlib import runs
 from serlib.errors import InputError
 from serlib.papers import cai2020
-from serlib.runs import queue
+from serlib.protocols import Fold, Task
+from serlib.runs import Record, queue
 from serlib.runs.make import plan
 from serlib.runs.record import joined
 
@@ -18,9 +25,10 @@ HOW = cai2020.Adaptation(epochs=80, noted=(1, 2, 5, 10, 20, 40, 80))
 FOLDER = RUNS / "cai2020"
 
 
-def adapt_all() -> None:
-    """The adaptation of every network of the queue that is trained."""
-    for item in queue.items():
+def trained() -> Iterator[tuple[Record, Task]]:
+    """The networks of the queue that have auxiliary tasks and are trained, each once."""
+    seen = set()
+    for item in sorted(queue.items(), key=lambda item: -(item.folds or 99)):  # what has more folds holds the others
         if item.chapter != "cai2020" or item.model in cai2020.ALONE:
             continue
         try:
@@ -31,12 +39,37 @@ def adapt_all() -> None:
         parts = plan(run, FOLDER)
         if not all(part.path.exists() for part in parts):
             print(f"{item.model} on {item.corpus}, seed {item.seed}: not all of its folds are trained yet")
-            continue
-        trained = joined([runs.read_record(part.path) for part in parts], FOLDER)
-        adaptation = cai2020.adaptation_run(trained, FOLDER, run.task, HOW)
-        [record] = runs.run_all([adaptation], FOLDER)
-        keep(record, "cai2020", plan(adaptation, FOLDER)[0].place.parent.name)
+        elif (home := parts[0].place.parent) not in seen:
+            seen.add(home)
+            yield joined([runs.read_record(part.path) for part in parts], FOLDER), run.task
+
+
+@torch.no_grad()
+def of_bins(record: Record, task: Task, fold: Fold) -> tuple[float, np.ndarray]:
+    """How a network names bins before it adapts: mean loss over tested speakers; shares by emotion `(4, 4)`."""
+    network = runs.load(cai2020.make_model(record.model), FOLDER, record, fold.name).eval()
+    first = bool(cai2020.front_of(network).padded_first)
+    losses, shares, emotions = [], [], []
+    for own in cai2020.brought_by(task, fold.test, record.model, first):
+        logits, w = network.bins(own.inputs).float(), cai2020.weights_of([own])
+        losses.append(cai2020.bins_loss(logits, own.levels, w.levels).item())
+        shares.append(logits.softmax(-1).mean(1))
+        emotions.append(own.emotions)
+    shares, emotions = torch.cat(shares), torch.cat(emotions)
+    return float(np.mean(losses)), np.stack([shares[emotions == each].mean(0).numpy() for each in range(4)])
 
 
 if __name__ == "__main__":
-    adapt_all()
+    names, losses, shares, records = [], [], [], []
+    for record, task in trained():
+        adaptation = cai2020.adaptation_run(record, FOLDER, task, HOW)
+        [adapted] = runs.run_all([adaptation], FOLDER)
+        keep(adapted, "cai2020", plan(adaptation, FOLDER)[0].place.parent.name)
+        found = [of_bins(record, task, fold) for fold in task.folds[: len(record.folds)]]
+        rule = record.settings.get("rule", "fomaml")
+        names.append((record.corpus, record.model, rule, str(record.seed)))
+        losses.append(np.mean([loss for loss, _ in found]))
+        shares.append(np.mean([share for _, share in found], axis=0))
+        records.append(record)
+    arrays = {"names": np.array(names), "losses": np.array(losses), "shares": np.array(shares, dtype=np.float32)}
+    runs.keep_findings("cai2020/bins", records, **arrays)

@@ -658,7 +658,7 @@ def begin(name: str, schedule: Schedule) -> bool:
 
 
 def who_diverged(seen: Seen) -> str:
-    """The first speaker and stage of an epoch that lost no finite number.
+    """The first speaker and stage of an epoch whose loss is not finite.
 
     Page: notebooks/04.
     """
