@@ -54,8 +54,8 @@ REAL = (
            ("baseline functionals_svm",)),
     Mutant("gradients clipped at 0.5, not 5", "papers/zhang2019.py", "clip=5.0", "clip=0.5",
            ("network zhang2019 OS+RNNs",)),
-    Mutant("an inner step twice as long", "papers/cai2020.py", "practised, rates.alpha)", "practised, 2 * rates.alpha)",
-           ("network cai2020 MMTL",)),
+    Mutant("an inner step twice as long", "papers/cai2020.py", "(practised), rates.alpha)",
+           "(practised), 2 * rates.alpha)", ("network cai2020 MMTL",)),
     Mutant("the last epoch kept, not the best", "training.py", "model.load_state_dict(best.state_dict())", "pass",
            ("network zhang2019 e2e STL",)),
 )  # fmt: skip

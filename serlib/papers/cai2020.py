@@ -354,14 +354,14 @@ def class_weights(labels: Tensor) -> Tensor:
 
 
 def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Mean cross-entropy of logits `(n, 4)`, by the classes' weights; 0 without labels.
+    """Mean of the weighted cross-entropies of logits `(n, 4)`; 0 without labels.
 
     Page: notebooks/04.
     """
-    known = labels.clamp_min(0)
-    share = weights[known] * (labels >= 0)
+    labelled, known = labels >= 0, labels.clamp_min(0)
     each = cross_entropy(logits.float(), known, reduction="none")
-    return (share * each).sum() / share.sum().clamp_min(1e-6)
+    weighted = weights[known] * labelled * each
+    return weighted.sum() / labelled.sum().clamp_min(1)
 
 
 def bins_loss(logits: Tensor, levels: Tensor, weights: Tensor) -> Tensor:
@@ -440,10 +440,19 @@ def transfer(
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #speaker-code
 class Rates(NamedTuple):
-    """Alpha and beta of algorithm 1; gamma is the outer one. Page: notebooks/04."""
+    """Alpha and beta of algorithm 1; gamma is the outer one. With `adam` an inner step
+    is the first one of a fresh Adam, not plain descent (CA-3). Page: notebooks/04.
+    """
 
     alpha: float = 0.01
     beta: float = 0.01
+    adam: bool = False
+
+    def along(self, gradients: Weights) -> Weights:
+        """What an inner step goes along."""
+        if not self.adam:
+            return gradients
+        return {name: each / (each.abs() + 1e-8) for name, each in gradients.items()}
 
 
 def speaker_step(
@@ -462,13 +471,13 @@ def speaker_step(
     theta = dict(network.meta.named_parameters())
     phi = dict(network.transfer.named_parameters())
     practised, bins = multi_train(network.meta, theta, own, w, scale)  # lines 4 to 6
-    adapted = descend(theta, practised, rates.alpha)  # line 7, equation 4
+    adapted = descend(theta, rates.along(practised), rates.alpha)  # line 7, eq. 4
     adapted = {name: each.detach().requires_grad_() for name, each in adapted.items()}
     logits = said_by(network.meta, adapted, own.inputs)
     moved, emotions = transfer(
         network.transfer, phi, logits.detach(), own, w, scale
     )  # 8
-    told = descend(phi, moved, rates.beta)  # line 9, equation 5
+    told = descend(phi, rates.along(moved), rates.beta)  # line 9, equation 5
     if rule == "reptile":
         pairs = ((theta, adapted), (phi, told))
         towards = [{k: (a[k] - b[k]).detach() for k in a} for a, b in pairs]
@@ -563,8 +572,9 @@ class Schedule:
     """How to train. The three rates are those of Cai 2020, section 3.1.3; the number of
     epochs and the batch, of the speaker who has most, are those of its code.
 
-    `rule` is the outer one: fomaml, reptile or released. `padding="first"` fills up
-    before normalising (CA-6). What the paper leaves open is this book's.
+    `rule` is the outer one: fomaml, reptile or released (CA-2). `inner="adam"` takes
+    Adam's step inside (CA-3), `padding="first"` fills up before normalising (CA-6).
+    What the paper leaves open is this book's.
     Page: notebooks/04.
     """
 
@@ -578,6 +588,7 @@ class Schedule:
     rule: str = "fomaml"
     padding: str | None = None
     double_softmax: bool | None = None
+    inner: str | None = None
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #train-code
 def development_loss(
@@ -591,6 +602,7 @@ def development_loss(
         raise InputError("There is no development speaker to choose on.")
     logits = torch.cat([predict(model, each.inputs, 32) for each in speakers])
     emotions = torch.cat([each.emotions for each in speakers])
+    logits = logits.softmax(-1) if w.double_softmax else logits
     return weighted_loss(logits, emotions, w.emotions).item()
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #fit-code
@@ -611,7 +623,7 @@ def train(
     seed_everything(seed)
     network = make_model(name)
     front_of(network).padded_first.fill_(first)
-    rates = Rates(schedule.alpha, schedule.beta)
+    rates = Rates(schedule.alpha, schedule.beta, schedule.inner == "adam")
     backward = plain_backward(on_device, seen)
     if isinstance(network, MMTL):
         backward = meta_backward(on_device, rates, schedule.rule, seen)
@@ -648,10 +660,12 @@ def begin(name: str, schedule: Schedule) -> bool:
     rules = ("fomaml", "reptile", "released")
     if schedule.rule not in rules:
         raise InputError(f"rule is {' or '.join(rules)}, not {schedule.rule!r}.")
-    if schedule.rule != "fomaml" and MODELS[name] is not MMTL:
+    if (schedule.rule != "fomaml" or schedule.inner) and MODELS[name] is not MMTL:
         raise InputError(
-            f"{name} does not learn to adapt: it has no outer rule to change."
+            f"{name} does not learn to adapt: it has no rule or inner step to change."
         )
+    if schedule.inner not in (None, "adam"):
+        raise InputError(f"inner is 'adam' or None, not {schedule.inner!r}.")
     if schedule.padding not in (None, "first"):
         raise InputError(f"padding is 'first' or None, not {schedule.padding!r}.")
     return schedule.padding == "first"
@@ -677,6 +691,8 @@ def posteriors(network: nn.Module, inputs: list[Tensor]) -> np.ndarray:
     Page: notebooks/04.
     """
     shares = predict(network, torch.cat(inputs), 32).softmax(-1)
+    if not shares.isfinite().all():
+        raise FloatingPointError("The network no longer answers with numbers.")
     parts = shares.split([len(each) for each in inputs])
     return torch.stack([part.mean(0) for part in parts]).numpy()
 
@@ -728,19 +744,30 @@ def bins_backward(w: ClassWeights) -> Callable:
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #adapted-code
 def adapted_to(
-    network: nn.Module, task: Task, fold: Fold, name: str, told, asked, how: Adaptation
+    network: nn.Module,
+    task: Task,
+    name: str,
+    told,
+    asked,
+    how: Adaptation,
+    double_softmax: bool = False,
 ) -> np.ndarray:
     """Adapt a copy to the bins of the rows `told`; what it says of the rows `asked`
     before, and after the epochs noted: probabilities `(times, rows, 4)`.
 
-    No emotion of any row is looked at. Page: notebooks/04.
+    No emotion of any row is looked at. Raises InputError where nobody rated the rows.
+    Page: notebooks/04.
     """
     network, device = copy.deepcopy(network), choose_device()
     first = bool(front_of(network).padded_first)
     speakers = brought_by(
         dataclasses.replace(task, labels=0 * task.labels), told, name, first
     )
-    w, inputs = weights_of(speakers), heard(task.table.iloc[asked], first)
+    who = ", ".join(each.speaker for each in speakers)
+    if not any((each.levels >= 0).any() for each in speakers):
+        raise InputError(f"Speaker {who} of {task.corpus} has no ratings to adapt to.")
+    w = weights_of(speakers, double_softmax)
+    inputs = heard(task.table.iloc[asked], first)
     w = w._replace(levels=w.levels.to(device))
     speakers, said = (
         [each.to(device) for each in speakers],
@@ -763,7 +790,6 @@ def adapted_to(
             watch=note,
         )
     except FloatingPointError as error:
-        who = ", ".join(each.speaker for each in speakers)
         raise FloatingPointError(f"Adapting to speaker {who}: {error}") from error
     return np.stack(said)
 
@@ -797,23 +823,23 @@ def _adapt(
     trained: Record, folder: Path, task: Task, how: Adaptation, fold: Fold, place
 ):
     """One fold: classes before and after adapting, `(times, rows)`, of both sides."""
-    name = trained.model
+    name, double = trained.model, bool(trained.settings.get("double_softmax"))
     network = load(make_model(name), folder, trained, fold.name).to(choose_device())
-    adapt = partial(adapted_to, network, task, fold, name, how=how)
-    sides, both = (
-        (fold.validation, fold.test),
-        np.concatenate([fold.validation, fold.test]),
-    )
+    adapt = partial(adapted_to, network, task, name, how=how, double_softmax=double)
+    both = np.concatenate([fold.validation, fold.test])
     to_development = adapt(fold.validation, both).argmax(-1)
     told = {"development": np.split(to_development, [len(fold.validation)], axis=1)}
-    told["own"] = []
+    told |= {"own": [], "half": []}
+    sides = (fold.validation, fold.test)
     for rows, other in zip(sides, told["development"], strict=True):
-        heard_as = np.array(other)
-        speakers = task.table.iloc[rows].groupby("speaker").indices.values()
-        if rows is fold.test or len(speakers) > 1:
-            for where in speakers:
-                heard_as[:, where] = adapt(rows[where], rows[where]).argmax(-1)
-        told["own"].append(heard_as)
+        own, half = np.array(other), np.array(other)
+        for where in task.table.iloc[rows].groupby("speaker").indices.values():
+            own[:, where] = adapt(rows[where], rows[where]).argmax(-1)
+            for known, asked in (where[::2], where[1::2]), (where[1::2], where[::2]):
+                if len(known) and len(asked):
+                    half[:, asked] = adapt(rows[known], rows[asked]).argmax(-1)
+        told["own"].append(own)
+        told["half"].append(half)
     at = _best(task.labels[fold.validation], told["own"][0])
     on_development, on_test = (heard_as[at] for heard_as in told["own"])
     return {
@@ -829,32 +855,32 @@ SIDES = ("validation", "test")
 
 
 def _best(labels: np.ndarray, heard_as: np.ndarray) -> int:
-    """Which of some `(times, rows)` answers has the best UAR, the first of equals."""
-    return int(np.argmax([uar(labels, each) for each in heard_as]))
+    """Which of some `(times, rows)` answers has the best UAR, the first of equals; the
+    one before adapting is none of them.
+    """
+    return 1 + int(np.argmax([uar(labels, each) for each in heard_as[1:]]))
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #views-code
 EVALUATIONS = (
-    *("no adaptation", "adapted on development"),
-    *(
-        "as published, chosen on development",
-        "as published, chosen on test",
-        "bins alone",
-    ),
+    *("no adaptation", "adapted on development", "told the other half"),
+    *("as published, chosen on development", "as published, chosen on test"),
+    "bins alone",
 )
 
 
 def evaluations(adapted: Record) -> dict[str, Record]:
-    """The five evaluations of a record of adaptation, each as a record of its own.
+    """The six evaluations of a record of adaptation, each as a record of its own.
 
     Page: notebooks/04.
     """
     views = {name: [] for name in EVALUATIONS}
     for fold in adapted.folds:
         tested, chosen = fold["label"], fold["validation"]["label"]
-        own, other = fold["told"]["own"], fold["told"]["development"]
+        own, other, half = (fold["told"][k] for k in ("own", "development", "half"))
         seen = (
             own["test"][0],
             other["test"][_best(chosen, other["validation"])],
+            half["test"][_best(chosen, half["validation"])],
             own["test"][_best(chosen, own["validation"])],
             own["test"][_best(tested, own["test"])],
             fold["bins"],
@@ -872,14 +898,15 @@ def evaluations(adapted: Record) -> dict[str, Record]:
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #over-steps-code
 def over_steps(adapted: Record) -> pd.DataFrame:
-    """UAR in per cent over all folds, after each noted epoch: told about the tested
-    speaker, and told about the other one. Page: notebooks/04.
+    """UAR in per cent over all folds, after each noted epoch: told of the tested
+    utterances, of the speaker's other half, of the other speaker. Page: notebooks/04.
     """
     labels = np.concatenate([fold["label"] for fold in adapted.folds])
     columns = {}
-    for name, told in (("tested speaker", "own"), ("other speaker", "development")):
+    names = {"own": "these", "half": "the other half", "development": "another speaker"}
+    for told, name in names.items():
         times = np.concatenate([f["told"][told]["test"] for f in adapted.folds], axis=1)
-        columns[f"told about the {name}"] = [100 * uar(labels, each) for each in times]
+        columns[f"told of {name}"] = [100 * uar(labels, each) for each in times]
     noted = pd.Index(adapted.folds[0]["noted"], name="epochs of adaptation")
     return pd.DataFrame(columns, index=noted)
 
@@ -948,16 +975,15 @@ def recompute(
     able = [record for record in records if record.model not in ALONE]
     then = [adaptation_run(each, folder, task, adaptation) for each in able]
     machines = [functionals_svm(task, folder, folds)]
-    largest = max(
-        (each.model for each in able), key=lambda n: len(practised_by(n, task))
-    )
-    machines.append(svm_with_bins(task, largest, folder, folds))
+    if able:
+        most = max((r.model for r in able), key=lambda n: len(practised_by(n, task)))
+        machines.append(svm_with_bins(task, most, folder, folds))
     return machines + records + run_all(then, folder, **how)
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #results-code
 def departures(record: Record) -> str:
-    """What of a record's schedule is not the paper's, in words. Page: notebooks/04."""
-    usual = {"rule": "fomaml", "padding": None, "double_softmax": None}
+    """What of a record's recipe is not the default, in words. Page: notebooks/04."""
+    usual = {"rule": "fomaml", "padding": None, "double_softmax": None, "inner": None}
     found = {key: record.settings.get(key, value) for key, value in usual.items()}
     changed = [f"{key} {found[key]}" for key in usual if found[key] != usual[key]]
     return ", ".join(changed).replace("_", " ")
