@@ -512,8 +512,8 @@ VERDICTS = [
         "Attention over attention makes the network better (there is no ablation)",
         "cannot be told",
         "On EmoDB's ten actors UAR 74.8 with both layers (two seeds) and 72.7 without "
-        "any attention (one); over actors 1.2 points, p = 0.48. On RAVDESS's first four "
-        "49.2 and 50.8. It takes more seeds and speakers.",
+        "any attention (one); over actors 1.2 points, p = 0.48. On RAVDESS's first "
+        "four 49.2 and 50.8. It takes more seeds and speakers.",
         LEARNED + WITHOUT,
     ),
     Verdict(
