@@ -834,7 +834,8 @@ def _adapt(
     for rows, other in zip(sides, told["development"], strict=True):
         own, half = np.array(other), np.array(other)
         for where in task.table.iloc[rows].groupby("speaker").indices.values():
-            own[:, where] = adapt(rows[where], rows[where]).argmax(-1)
+            if rows is fold.test or len(where) < len(rows):  # else it was told before
+                own[:, where] = adapt(rows[where], rows[where]).argmax(-1)
             for known, asked in (where[::2], where[1::2]), (where[1::2], where[::2]):
                 if len(known) and len(asked):
                     half[:, asked] = adapt(rows[known], rows[asked]).argmax(-1)
