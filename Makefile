@@ -97,7 +97,7 @@ screen: setup ## try one cause after another of why chapter 3's network did not 
 baselines: setup ## make the records of the classifiers again (minutes; SERLIB_DATA as above)
 	$(BIN)/python book/studies/baselines.py
 
-again: setup ## before a release: train one fold of each chapter again, whole, and compare (a quarter of an hour)
+again: setup ## before a release: train one fold of each chapter again, whole, and compare (half an hour)
 	$(BIN)/python book/studies/again.py
 
 mutants: corpus ## change the code in many ways, and see which changes the fingerprints notice (minutes)

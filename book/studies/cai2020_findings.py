@@ -21,7 +21,7 @@ from serlib.runs import Record, queue
 from serlib.runs.make import plan
 from serlib.runs.record import joined
 
-HOW = cai2020.Adaptation(epochs=80, noted=(1, 2, 5, 10, 20, 40, 80))
+HOW = cai2020.Adaptation(epochs=40, noted=(1, 2, 5, 10, 20, 40))
 FOLDER = RUNS / "cai2020"
 
 
