@@ -76,7 +76,9 @@ def fit(
     The history has for each epoch the losses of its updates, the learning rate, the updates so far, the seconds, and
     the score with whether it is the best so far; `watch(history)` is called after each. With a `checkpoint` path the
     state is written there after every epoch: a run that was killed goes on, and ends in the same model as one that was
-    not (on a CPU, to the last bit). Raises InputError when the checkpoint is torn, of another model, schedule, seed or
+    not (on a CPU, to the last bit). Where a folder lies beside it whose name ends in `.trail`, each epoch is left there
+    too, and an epoch that lies there is not computed again: a run on the same batches, with another score, has left it.
+    Raises InputError when the checkpoint is torn, of another model, schedule, seed or
     device, or began with another loss, and FloatingPointError when training diverges; the checkpoint of the last good
     epoch is kept. Page: notebooks/01.
     """
@@ -101,13 +103,17 @@ def fit(
 
     # Go on where an earlier call was stopped, if the first update is still what it was.
     best = copy.deepcopy(model) if score else None
-    parts = {"model": model, "optimiser": optimiser, "scaler": scaler, "schedule": schedule, "best": best}
-    parts = {name: part for name, part in parts.items() if part is not None}
+    trained = {"model": model, "optimiser": optimiser, "scaler": scaler, "schedule": schedule}
+    trained = {name: part for name, part in trained.items() if part is not None}
+    parts = trained | ({"best": best} if score else {})
     steps = schedule and (type(schedule).__name__, schedule.state_dict())
     plan = (epochs, most_updates, clip, bool(score), minimise, patience)
-    run, history = digest(str(model), str(optimiser), steps, *plan, seed, precision, device.type), []
-    if checkpoint and checkpoint.exists():
+    run, history, first = digest(str(model), str(optimiser), steps, *plan, seed, precision, device.type), [], None
+    trail = checkpoint and checkpoint.with_suffix(".trail")
+    trail = trail if trail and trail.is_dir() and not waits else None
+    if checkpoint and (checkpoint.exists() or (trail and (trail / "1").exists())):
         first = float(backward(model, next(iter(epoch_of(generator))), scaler.scale).detach())
+    if checkpoint and checkpoint.exists():
         history = _resume(checkpoint, parts, run, generator, first)
 
     updates = history[-1]["updates"] if history else 0
@@ -115,9 +121,10 @@ def fit(
         if updates == most_updates or (patience and _without_better(history) == patience):
             break
 
-        # One epoch: a step for every batch.
-        start, losses = time.perf_counter(), []
-        for batch in epoch_of(generator):
+        # One epoch: a step for every batch. Or nothing to do, where it lies on the trail.
+        start, losses, page = time.perf_counter(), [], trail and trail / str(len(history) + 1)
+        known = page and first is not None and page.exists() and _resume(page, trained, run, generator, first)[-1]
+        for batch in [] if known else epoch_of(generator):
             optimiser.zero_grad()
             losses.append(backward(model, batch, scaler.scale).detach().float())
             if clip is not None:
@@ -127,13 +134,14 @@ def fit(
             scaler.update()
             if updates + len(losses) == most_updates:
                 break
+        losses = known["losses"] if known else torch.stack(losses).tolist()  # the one wait for a GPU in an epoch
         updates += len(losses)
-        losses = torch.stack(losses).tolist()  # the one wait for a GPU in an epoch
         if not all(map(math.isfinite, losses)):
             raise FloatingPointError("The loss is no longer a finite number. Lower the learning rate.")
 
         # Note how it went, and keep the best model.
-        entry = {"losses": losses, "learning_rate": optimiser.param_groups[0]["lr"], "updates": updates}
+        rate = known["learning_rate"] if known else optimiser.param_groups[0]["lr"]
+        entry = {"losses": losses, "learning_rate": rate, "updates": updates}
         if score:
             entry["score"] = _score(score, model)
             so_far = [epoch["score"] for epoch in history]
@@ -143,12 +151,14 @@ def fit(
         history.append(entry | {"seconds": time.perf_counter() - start})
         if score and entry["is_best"]:
             best.load_state_dict(model.state_dict())
-        if schedule:
+        if schedule and not known:
             schedule.step(*[entry["score"]] if waits else [])
 
         # Make it safe, and show it.
         if checkpoint:
             _save(checkpoint, parts, run, generator, history)
+        if trail and not known:
+            _save(page, trained, run, generator, history)
         if watch:
             watch(history)
     if score:

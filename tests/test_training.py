@@ -292,6 +292,42 @@ def test_a_run_that_lost_patience_is_not_trained_on(tmp_path, stop):
     train(watch=lambda history: pytest.fail("trained again"), **options)
 
 
+@pytest.mark.parametrize("walked", [0, 4, 6])
+def test_another_score_chooses_on_the_trail_of_the_same_batches(tmp_path, walked):
+    """Else a fold whose development part is another one's test would be trained again, or come out otherwise."""
+    (tmp_path / "a.trail").mkdir()
+    options = {"make_schedule": partial(MultiStepLR, milestones=(2, 5)), "clip": 0.5}
+    alone, history = train(score=restless, **options)
+    train(score=given([3, 2, 4, 4, 9, 9]), checkpoint=tmp_path / "a.checkpoint", **options)
+    (tmp_path / "a.checkpoint").unlink()
+    for number in range(walked + 1, 7):  # the other run stopped earlier
+        (tmp_path / "a.trail" / str(number)).unlink()
+    torch.manual_seed(99)
+    trained = []
+
+    def backward(*args):
+        trained.append(1)
+        return supervised()(*args)
+
+    options |= {"checkpoint": tmp_path / "a.checkpoint", "backward": backward}
+    model, again = train(score=restless, **options)
+    assert len(trained) == (6 - walked) * len(history[0]["losses"]) + bool(walked) and equal(model, alone)
+    for key in ("losses", "learning_rate", "updates", "score", "is_best"):
+        assert [entry[key] for entry in history] == [entry[key] for entry in again]
+
+
+def test_who_waits_for_a_plateau_of_the_score_leaves_no_trail(tmp_path):
+    """Else a rate that fell by one fold's score would train another fold."""
+    (tmp_path / "a.trail").mkdir()
+    options = {
+        "make_schedule": partial(PLATEAU, patience=1),
+        "score": restless,
+        "checkpoint": tmp_path / "a.checkpoint",
+    }
+    train(**options)
+    assert not [*(tmp_path / "a.trail").iterdir()]
+
+
 @pytest.mark.parametrize("options", [{"patience": 3}, {"patience": 0, "score": restless}])
 def test_patience_without_a_score(options):
     """Else "stopped early" would be said of a run that was not, or one without an epoch be returned."""

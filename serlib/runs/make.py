@@ -1,8 +1,10 @@
 """How a record is made: one file a fold, so that folds, seeds and models are run in any order, or at the same time."""
 
 import dataclasses
+import itertools
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -22,7 +24,7 @@ from serlib.errors import InputError
 from serlib.protocols import Fold, Task
 from serlib.runs.cluster import settle, undisturbed
 from serlib.runs.origin import data_digest, origin
-from serlib.runs.record import Record, joined, read_record, rests_on
+from serlib.runs.record import Record, entry_of, joined, read_record, rests_on
 from serlib.training import best_epoch, same_loss
 
 TRIES = 3  # how often folds are begun again whose worker was killed
@@ -98,17 +100,20 @@ def run_all(
 def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable | None = None) -> list[Record]:
     """The records of some folds, of one run or several, in their order.
 
+    Folds with the same training rows are made one after the other, for what the first computed serves the others too.
     A fold whose worker was killed is begun again, from its last checkpoint; after three such deaths InputError is
     raised. Page: book/how_it_is_built.
     """
     done: dict[int, Record] = {}
     for attempt in range(1, TRIES + 1):
-        todo = [number for number in range(len(parts)) if number not in done]
+        todo: dict[object, list[int]] = {}
+        for number in (number for number in range(len(parts)) if number not in done):
+            todo.setdefault(parts[number].alike[:1] or number, []).append(number)
         work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         try:
             with undisturbed():
-                found = work(joblib.delayed(_numbered)(number, parts[number]) for number in todo)
-            for number, record in found:
+                found = work(joblib.delayed(_numbered)({n: parts[n] for n in those}) for those in todo.values())
+            for number, record in itertools.chain.from_iterable(found):
                 done[number] = record
                 if progress:
                     minutes = f"{record.folds[0]['seconds'] / 60:.1f} min"
@@ -121,15 +126,16 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
     return [done[number] for number in range(len(parts))]
 
 
-def _numbered(number: int, part: "Part") -> tuple[int, Record]:
+def _numbered(parts: dict[int, "Part"]) -> list[tuple[int, Record]]:
     settle()
-    return number, part.record()
+    return [(number, part.record()) for number, part in parts.items()]
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
     """One fold of a run: what its record says before anything is known, and its place on disk, a path without ending.
 
+    `alike` are the places of all folds with its training rows, which may differ in who is chosen on, and who is tested.
     Page: book/how_it_is_built.
     """
 
@@ -137,6 +143,7 @@ class Part:
     fold: Fold
     blank: Record
     place: Path | None
+    alike: tuple[Path, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -158,12 +165,22 @@ class Part:
         with FileLock(f"{self.place}.lock"):
             if self.path.exists():  # another process was faster
                 return self._read()
+            trail, others = Path(f"{self.place}.trail"), self._others()
+            if others:
+                trail.mkdir(exist_ok=True)
             record = self._made()
             with write_atomically(self.path) as file:
                 file.write(json.dumps(dataclasses.asdict(record)).encode())
+            if others and not Path(f"{others[0]}.trail").exists():
+                trail.rename(f"{others[0]}.trail")  # the next one need not compute what this one did
+            shutil.rmtree(trail, ignore_errors=True)
         for rest in ("checkpoint", "lock"):
             Path(f"{self.place}.{rest}").unlink(missing_ok=True)
         return record
+
+    def _others(self) -> list[Path]:
+        """Of the folds with the same training rows those that are still to be made."""
+        return [place for place in self.alike if place != self.place and not Path(f"{place}.json").exists()]
 
     def _made(self) -> Record:
         start, task, fold = time.perf_counter(), self.run.task, self.fold
@@ -172,9 +189,7 @@ class Part:
         except FloatingPointError as error:
             raise InputError(f"{self.said()}: {error} What was finished stays.") from error
         outcome.setdefault("seconds", time.perf_counter() - start)
-        entry = _plain({"name": fold.name, **_rows(task, fold.test, outcome)})
-        if chosen := outcome.get("validation"):
-            entry["validation"] = _plain(_rows(task, fold.validation, chosen, keep_scores=False))
+        entry = entry_of(task, fold, outcome)
         return dataclasses.replace(self.blank, origin=origin(self.blank.origin["data"]), folds=[entry])
 
     def _read(self) -> Record:
@@ -208,7 +223,9 @@ def plan(run: Run, folder: str | Path | None) -> list[Part]:
     stem = "_".join([_file_name(run.model), _file_name(task.corpus), task.protocol, key])
     names = [f"{number:02}-{_file_name(fold.name)}" for number, fold in enumerate(task.folds, 1)][: run.folds]
     places = [folder and Path(folder) / stem / name for name in names]
-    return [Part(run, fold, blank, place) for fold, place in zip(task.folds, places, strict=False)]
+    rows = [(fold.train.tolist(), fold.normalise.tolist()) for fold in task.folds]
+    alike = [tuple(p for p, other in zip(places, rows, strict=False) if p and other == own) for own in rows]
+    return [Part(run, *each) for each in zip(task.folds, [blank] * len(places), places, alike, strict=False)]
 
 
 def _replay(
@@ -262,33 +279,6 @@ def load(network: nn.Module, folder: str | Path, record: Record, fold: str) -> n
     except RuntimeError as error:
         raise InputError(f"{path}: these weights are of another network than {type(network).__name__}.") from error
     return network.eval()
-
-
-def _rows(task: Task, rows: np.ndarray, outcome: dict, keep_scores: bool = True) -> dict:
-    """Some rows of a task: whose they are, their labels, and what a fold's outcome says of them."""
-    entry = {**task.table.iloc[rows][["utterance_id", "speaker"]], "label": task.labels[rows]}
-    entry |= {key: value for key, value in outcome.items() if key not in ("scores", "dimensions", "validation")}
-    if "scores" in outcome:
-        entry["predicted"] = _classes(outcome["scores"])
-        entry |= {"scores": np.asarray(outcome["scores"]).round(4).astype(float)} if keep_scores else {}
-    if further := outcome.get("dimensions"):
-        entry["dimensions"] = {
-            name: {"label": task.auxiliary[name][rows], "predicted": _classes(found)} for name, found in further.items()
-        }
-    return entry
-
-
-def _classes(found: np.ndarray) -> np.ndarray:
-    """Class numbers `(utterances,)`, from themselves or from scores `(utterances, classes)`."""
-    found = np.asarray(found)
-    return found.argmax(1) if found.ndim == 2 else found
-
-
-def _plain(value: object) -> object:
-    """As JSON will give it back."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return np.asarray(value).tolist()
 
 
 def _file_name(name: str) -> str:

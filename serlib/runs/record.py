@@ -12,6 +12,7 @@ import pandas as pd
 from serlib import metrics
 from serlib.cache import digest
 from serlib.errors import InputError
+from serlib.protocols import Fold, Task
 
 REFERENCE = Path(__file__).parents[1] / "reference"  # inside the package, so that a lone notebook can show them
 BEHAVIOUR = REFERENCE / "behaviour.json"  # what code did when the reference records were made
@@ -202,3 +203,38 @@ def fingerprint_ids() -> dict[str, str]:
 def _ids(path: Path) -> dict[str, str]:
     kept = read_json(path, "file of fingerprints", "Install serlib again.")
     return {name: digest(json.dumps(value, sort_keys=True)) for name, value in kept["fingerprints"].items()}
+
+
+def entry_of(task: Task, fold: Fold, outcome: dict) -> dict:
+    """What a record says of a fold: its name, whom it tested and what came out. Page: book/how_it_is_built."""
+    entry = {"name": fold.name, **_rows(task, fold.test, outcome)}
+    if chosen := outcome.get("validation"):
+        entry["validation"] = _rows(task, fold.validation, chosen, keep_scores=False)
+    return _plain(entry)
+
+
+def _rows(task: Task, rows: np.ndarray, outcome: dict, keep_scores: bool = True) -> dict:
+    """Some rows of a task: whose they are, their labels, and what a fold's outcome says of them."""
+    entry = {**task.table.iloc[rows][["utterance_id", "speaker"]], "label": task.labels[rows]}
+    entry |= {key: value for key, value in outcome.items() if key not in ("scores", "dimensions", "validation")}
+    if "scores" in outcome:
+        entry["predicted"] = _classes(outcome["scores"])
+        entry |= {"scores": np.asarray(outcome["scores"]).round(4).astype(float)} if keep_scores else {}
+    if further := outcome.get("dimensions"):
+        entry["dimensions"] = {
+            name: {"label": task.auxiliary[name][rows], "predicted": _classes(found)} for name, found in further.items()
+        }
+    return entry
+
+
+def _classes(found: np.ndarray) -> np.ndarray:
+    """Class numbers `(utterances,)`, from themselves or from scores `(utterances, classes)`."""
+    found = np.asarray(found)
+    return found.argmax(1) if found.ndim == 2 else found
+
+
+def _plain(value: object) -> object:
+    """As JSON will give it back."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return np.asarray(value).tolist()

@@ -20,9 +20,9 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from serlib.errors import InputError
-from serlib.protocols import li2018
+from serlib.protocols import Fold, li2018
 from serlib.runs import Chapter, load, make, read_record, reproduce, run_all
-from serlib.training import batches, fit, predict
+from serlib.training import batches, fit, predict, supervised
 
 
 def untimed(record):
@@ -277,6 +277,53 @@ def test_a_stopped_network_goes_on(task, folder):
     for fold in resumed.folds:
         assert fold.pop("weights")
     assert untimed(resumed) == untimed(linear(task))
+
+
+def both_ways(task):
+    """s0 trains, s1 chooses and s2 is tested, and the other way round; and in a third fold s1 trains."""
+    zero, one, two = (fold.test for fold in task.folds)
+    sides = {"s2": (zero, one, two), "s1": (zero, two, one), "s0": (one, two, zero)}
+    return dataclasses.replace(task, folds=[Fold(name, *rows, rows[0]) for name, rows in sides.items()])
+
+
+@pytest.mark.parametrize("stop", [None, 2, 6, 8, 17])
+def test_folds_with_the_same_training_rows_are_trained_once(task, folder, stop):
+    """Else two speakers, tested and chosen on in turn, would cost two trainings; or one get the other's epoch."""
+    task, epochs, computed = both_ways(task), [], []
+
+    def train(task, fold, name, schedule, seed=0, checkpoint=None, watch=None):
+        own, labels = inputs_of(task), torch.tensor(task.labels)
+
+        def backward(*args):
+            computed.append(fold.name)
+            return supervised()(*args)
+
+        def score(model):  # what the folds choose differs
+            return np.sin(1e3 * model.weight.sum().item()) * (1 if fold.name == "s2" else -1)
+
+        torch.manual_seed(seed)
+        examples = partial(batches, own[fold.train], labels[fold.train], len(fold.train))
+        options = {"score": score, "backward": backward, "watch": watch, "checkpoint": checkpoint}
+        return fit(make_model(name), examples, partial(torch.optim.SGD, lr=1.0), epochs=schedule.epochs, **options)
+
+    def watch(history):
+        epochs.append(len(history))
+        if len(epochs) == stop:
+            raise KeyboardInterrupt
+
+    chapter, schedule = CHAPTER._replace(train=train), Schedule(epochs=6)
+    alone = linear(task, None, schedule, chapter)
+    assert len(computed) == 18 and alone.folds[0]["best_epoch"] != alone.folds[1]["best_epoch"]
+    computed.clear()
+    if stop:
+        with pytest.raises(KeyboardInterrupt):
+            linear(task, folder, schedule, chapter, watch=watch)
+    found = linear(task, folder, schedule, chapter)
+    assert len(computed) == 13 + bool(stop)  # one update an epoch, and one for each comparison with what was before
+    for fold in found.folds:
+        assert fold.pop("weights")
+    assert untimed(found) == untimed(alone)
+    assert {path.suffix for path in folder.glob("*/*")} == {".json", ".safetensors"}  # nothing else is left behind
 
 
 def test_a_checkpoint_stays_until_its_fold_is_recorded(task, folder, monkeypatch):
