@@ -38,6 +38,7 @@ from serlib.runs import (
     Record,
     Run,
     Verdict,
+    fullest,
     load,
     network_run,
     over_seeds,
@@ -991,21 +992,22 @@ def departures(record: Record) -> str:
 
 
 def results_table(records: list[Record]) -> pd.DataFrame:
-    """Accuracy and UAR of each model and evaluation, over seeds where there are.
-
-    Page: notebooks/04.
+    """Accuracy and UAR of each model and evaluation, over the seeds that were tested on
+    most folds. Page: notebooks/04.
     """
-    groups, rows = {}, []
+    views, rows = [], []
     for record in records:
-        views, departs = [record], departures(record)
+        shown, departs = [record], departures(record)
         if record.model.endswith(" (adapted)"):
-            views = [*evaluations(record).values()][1:]
-        for view in views:
+            shown = [*evaluations(record).values()][1:]
+        for view in shown:
             name = f"{view.model}; {departs}" if departs else view.model
-            groups.setdefault((view.corpus, name), []).append(view)
-    for key, seeds in groups.items():
-        scores = [over_seeds(seeds, name) for name in ("overall_accuracy", "uar")]
-        rows.append((*key, len(seeds[0].predictions()), *scores))
+            views.append(dataclasses.replace(view, model=name))
+    for corpus in dict.fromkeys(view.corpus for view in views):
+        found = fullest(view for view in views if view.corpus == corpus)
+        for name, seeds in found.items():
+            scores = [over_seeds(seeds, score) for score in ("overall_accuracy", "uar")]
+            rows.append((corpus, name, len(seeds[0].predictions()), *scores))
     columns = ["corpus", "model", "tested", "accuracy", "UAR"]
     return pd.DataFrame(rows, columns=columns).set_index(columns[:2])
 

@@ -647,6 +647,19 @@ def test_recompute_and_its_table(table, task, tmp_path, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")} == before
 
 
+def test_seeds_are_averaged_over_the_same_folds():
+    """Else a mean would be of one actor under one seed and of ten under another."""
+    rows = {"utterance_id": ["a", "b"], "label": [0, 1], "seconds": 1.0, "updates": 5}
+    right, wrong = ({**rows, "name": n, "speaker": [n, n], "predicted": p} for n, p in (("1", [0, 1]), ("2", [1, 0])))
+    about = ("MMTL", "papers.cai2020", "a corpus", "cai2020", ["one", "other"], {"rule": "fomaml"})
+    both, first, again = (
+        runs.Record(*about, seed, {}, {}, folds) for seed, folds in enumerate([[right, wrong], [right], [wrong, wrong]])
+    )
+    assert results_table([first]).loc[("a corpus", "MMTL"), "tested"] == 2
+    shown = results_table([both, first, again]).loc[("a corpus", "MMTL")]
+    assert shown["tested"] == 4 and shown["UAR"] == "25.0 ± 35.4 (n=2)"  # of 50 and 0
+
+
 def test_every_departure_is_another_training(task):
     """Else an experiment would compare a thing with itself."""
     changes = [{}, {"rule": "reptile"}, {"rule": "released"}, {"padding": "first"}, {"double_softmax": True}]
