@@ -131,6 +131,21 @@ def test_a_chapter_shows_its_code_its_outputs_and_its_equations(path):
 
 
 @each_notebook
+def test_a_chapter_ends_in_a_quiz_that_a_keyboard_can_answer(path):
+    """Else some readers could not answer, or choosing one option would undo another question's."""
+    asked = built(path).find_all("fieldset", class_="quiz")
+    assert len(asked) == 5 and all(each.legend.get_text(strip=True) for each in asked)
+    names = []
+    for each in asked:
+        buttons = each.find_all("input", type="radio")
+        assert [label["for"] for label in each.find_all("label")] == [button["id"] for button in buttons]
+        assert len({button["name"] for button in buttons}) == 1 and len(each.find_all(class_="right")) == 1
+        assert all(reason.get_text(strip=True) for reason in each.find_all(class_="why"))
+        names.append(buttons[0]["name"])
+    assert len({*names}) == 5
+
+
+@each_notebook
 def test_a_chapter_opens_in_colab(path):
     links = {tag["href"] for tag in built(path).find_all("a", href=True) if "colab.research.google.com" in tag["href"]}
     repository = address.address(ROOT).removeprefix("https://github.com/")
