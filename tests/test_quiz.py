@@ -73,10 +73,10 @@ def test_a_notebook_gets_its_quiz_in_the_book_only(quiz, tmp_path, monkeypatch):
     monkeypatch.setattr(quiz, "QUIZZES", tmp_path)
     (tmp_path / "one.yml").write_text("- question: a")
     noted, paths = [], {"notebooks/one": "one.ipynb", "notebooks/two": "two.ipynb", "book/one": "one.md"}
-    env = SimpleNamespace(doc2path=paths.get, note_dependency=lambda path, docname: noted.append(docname))
+    env = SimpleNamespace(doc2path=paths.get, note_dependency=lambda path: noted.append(Path(path).name))
     for page in paths:
         source = [json.dumps({"cells": []})]
         quiz.append_quiz(SimpleNamespace(env=env), page, source)
         cells = json.loads(source[0])["cells"]
         assert len(cells) == (page == "notebooks/one")
-    assert noted == ["notebooks/one"]
+    assert noted == ["one.yml"]

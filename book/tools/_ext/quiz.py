@@ -86,7 +86,7 @@ def append_quiz(app, page, source):
     """Give the page of a notebook, at its end, the questions that lie in `book/quizzes` under its name."""
     path = QUIZZES / f"{Path(page).name}.yml"
     if app.env.doc2path(page).endswith(".ipynb") and path.exists():
-        app.env.note_dependency(str(path), docname=page)
+        app.env.note_dependency(str(path))
         notebook = json.loads(source[0])
         text = f"## Quiz\n\n```{{quiz}}\n{path.read_text('utf-8')}\n```"
         notebook["cells"].append({"cell_type": "markdown", "id": "quiz", "metadata": {}, "source": text})
