@@ -108,7 +108,8 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
     for attempt in range(1, TRIES + 1):
         todo: dict[object, list[int]] = {}
         for number in (number for number in range(len(parts)) if number not in done):
-            todo.setdefault(parts[number].alike[:1] or number, []).append(number)
+            part = parts[number]
+            todo.setdefault((id(part.run), part.alike[:1]) if part.alike else number, []).append(number)
         work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         try:
             with undisturbed():
