@@ -60,16 +60,16 @@ def of_bins(record: Record, task: Task, fold: Fold) -> tuple[float, np.ndarray]:
 
 
 if __name__ == "__main__":
-    names, losses, shares, records = [], [], [], []
-    for record, task in trained():
-        adaptation = cai2020.adaptation_run(record, FOLDER, task, HOW)
-        [adapted] = runs.run_all([adaptation], FOLDER)
-        keep(adapted, "cai2020", plan(adaptation, FOLDER)[0].place.parent.name)
+    networks, names, losses, shares = [*trained()], [], [], []
+    for record, task in networks:
         found = [of_bins(record, task, fold) for fold in task.folds[: len(record.folds)]]
         rule = record.settings.get("rule", "fomaml")
         names.append((record.corpus, record.model, rule, str(record.seed)))
         losses.append(np.mean([loss for loss, _ in found]))
         shares.append(np.mean([share for _, share in found], axis=0))
-        records.append(record)
     arrays = {"names": np.array(names), "losses": np.array(losses), "shares": np.array(shares, dtype=np.float32)}
-    runs.keep_findings("cai2020/bins", records, **arrays)
+    runs.keep_findings("cai2020/bins", [record for record, _ in networks], **arrays)
+    for record, task in networks:  # some minutes for each fold
+        adaptation = cai2020.adaptation_run(record, FOLDER, task, HOW)
+        [adapted] = runs.run_all([adaptation], FOLDER)
+        keep(adapted, "cai2020", plan(adaptation, FOLDER)[0].place.parent.name)
