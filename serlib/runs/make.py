@@ -166,13 +166,14 @@ class Part:
         with FileLock(f"{self.place}.lock"):
             if self.path.exists():  # another process was faster
                 return self._read()
-            trail, others = Path(f"{self.place}.trail"), self._others()
-            if others:
+            trail = Path(f"{self.place}.trail")
+            if self._others():
                 trail.mkdir(exist_ok=True)
             record = self._made()
             with write_atomically(self.path) as file:
                 file.write(json.dumps(dataclasses.asdict(record)).encode())
-            if others and not Path(f"{others[0]}.trail").exists():
+            others = self._others()  # another process may have made one meanwhile
+            if trail.exists() and others and not Path(f"{others[0]}.trail").exists():
                 trail.rename(f"{others[0]}.trail")  # the next one need not compute what this one did
             shutil.rmtree(trail, ignore_errors=True)
         for rest in ("checkpoint", "lock"):
@@ -226,7 +227,7 @@ def plan(run: Run, folder: str | Path | None) -> list[Part]:
     places = [folder and Path(folder) / stem / name for name in names]
     rows = [(fold.train.tolist(), fold.normalise.tolist()) for fold in task.folds]
     alike = [tuple(p for p, other in zip(places, rows, strict=False) if p and other == own) for own in rows]
-    return [Part(run, *each) for each in zip(task.folds, [blank] * len(places), places, alike, strict=False)]
+    return [Part(run, fold, blank, *where) for fold, *where in zip(task.folds, places, alike, strict=False)]
 
 
 def _replay(
