@@ -1,7 +1,7 @@
 """The first room: every corpus becomes one table, a row per utterance.
 
 `table` reads, checks and loads them; `iemocap` reads the release; `synthetic` makes a corpus that everybody may have,
-with the voice of `espeak`; `report` says what a corpus holds, and what is wrong with it.
+with the voice of `espeak`; `voices` are twelve human ones; `report` says what a corpus holds, and what is wrong.
 """
 
 from serlib.corpora.table import (
