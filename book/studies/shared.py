@@ -16,7 +16,6 @@ from serlib.cache import write_atomically
 from serlib.protocols import Fold
 from serlib.runs import Record, queue
 from serlib.runs.make import plan
-from serlib.runs.record import joined
 
 RUNS = Path(__file__).resolve().parents[2] / "runs"
 
@@ -53,7 +52,5 @@ def keep(record: Record, part: str, stem: str) -> None:
 
 if __name__ == "__main__":
     for each in queue.items():
-        parts = plan(each.run(), RUNS / (each.part or each.chapter))
-        if all(part.path.exists() for part in parts):
-            records = [runs.read_record(part.path) for part in parts]
-            keep(joined(records, parts[0].place.parent), each.part or each.chapter, parts[0].place.parent.name)
+        if record := queue.finished(each, RUNS):
+            keep(record, each.part or each.chapter, plan(each.run(), RUNS)[0].place.parent.name)

@@ -14,7 +14,7 @@ import pandas as pd
 from serlib import corpora, protocols
 from serlib.errors import InputError
 from serlib.runs.make import Part, Run, network_run, plan, records_of
-from serlib.runs.record import REFERENCE, Record, read_record
+from serlib.runs.record import REFERENCE, Record, joined, read_record
 
 LIST = Path(__file__).with_suffix(".toml")
 JOBS = 2  # of one thread each: small networks gain little from a second
@@ -79,15 +79,34 @@ def left_of(item: Item, folder: Path) -> tuple[list[Part], float]:
     Page: book/how_it_is_built.
     """
     parts = plan(item.run(), folder / (item.part or item.chapter))
-    about = dataclasses.replace(parts[0].blank, origin={}, history={})
-    kept = {
-        fold["name"]
+    kept = kept_of(parts[0].blank)
+    left = [part for part in parts if part.fold.name not in kept and not part.path.exists()]
+    return left, len(left) / len(parts)
+
+
+def kept_of(blank: Record) -> dict[str, Record]:
+    """The folds of a run that the reference records hold, each as a record, by name. Page: book/how_it_is_built."""
+    about = dataclasses.replace(blank, origin={}, history={}, folds=[])
+    return {
+        fold["name"]: dataclasses.replace(record, folds=[fold])
         for record in _references()
         if dataclasses.replace(record, origin={}, history={}, folds=[]) == about
         for fold in record.folds
     }
-    left = [part for part in parts if part.fold.name not in kept and not part.path.exists()]
-    return left, len(left) / len(parts)
+
+
+def finished(item: Item, folder: Path) -> Record | None:
+    """The record of all folds of an item, from the folder and from the reference records.
+
+    None while one is left, or where the folder has none. Page: book/how_it_is_built.
+    """
+    parts = plan(item.run(), folder / (item.part or item.chapter))
+    found = kept_of(parts[0].blank)
+    here = {part.fold.name: read_record(part.path) for part in parts if part.path.exists()}
+    found |= here
+    if not here or any(part.fold.name not in found for part in parts):
+        return None
+    return joined([found[part.fold.name] for part in parts], parts[0].place.parent)
 
 
 @functools.cache

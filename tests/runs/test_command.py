@@ -267,6 +267,26 @@ def test_the_queue_runs_what_is_left_by_value_a_minute(the_list, corpus, tmp_pat
     assert capsys.readouterr().out.count("done") == 2 and not list((tmp_path / "kept").glob("**/*.json"))
 
 
+def test_what_is_finished_here_joins_what_the_package_has(the_list, corpus, tmp_path):
+    """Else folds that an earlier folder had trained would have to be trained again before any of them counts."""
+    listed(the_list, corpus)
+    [item], folder = queue.items(), tmp_path / "kept"
+    assert queue.finished(item, folder) is None
+    queue.work(queue.left_of(item, folder)[0], jobs=1)
+    whole = queue.finished(item, folder)
+    assert [fold["name"] for fold in whole.folds] == [fold.name for fold in item.run().task.folds]
+
+    first, *others = sorted(folder.glob("li2018/*/*.json"))
+    (tmp_path / "reference" / "li2018").mkdir(parents=True)
+    first.rename(tmp_path / "reference" / "li2018" / "kept.json")
+    queue._references.cache_clear()
+    assert queue.finished(item, folder) == whole
+    others[0].unlink()
+    assert queue.finished(item, folder) is None
+    [left], _ = queue.left_of(item, folder)
+    assert left.fold.name == whole.folds[1]["name"]
+
+
 def test_a_list_that_is_torn(the_list, said):
     """Else a slip in the list would end in a traceback."""
     the_list.write_text("[[run]]\nchapter = 3")
