@@ -24,6 +24,7 @@ from serlib import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PAPERS = [path for path in NOTEBOOKS if path.stem[0].isdigit()]  # the others, f1 and so on, are the foundations
 PAGES = [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]
 COMPARED = "nbval-check-output"
 IMAGES = {"image/png", "image/jpeg", "image/svg+xml", "image/gif"}
@@ -80,7 +81,7 @@ def test_the_examples_of_a_page_run(path):
     assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users|usr|var|opt)/", "\n".join(map(text_of, outputs)))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
 def test_every_chapter_gives_its_verdicts_and_one_page_shows_them(path):
     """Else a claim of a paper could be passed over, or be judged without a record or a reason."""
     chapter = re.search(r"#\| default_exp (\w+)", path.read_text("utf-8"))[1]
@@ -96,8 +97,14 @@ def test_every_chapter_gives_its_verdicts_and_one_page_shows_them(path):
 
 def test_there_are_notebooks_and_the_book_shows_each():
     toc = (ROOT / "_toc.yml").read_text("utf-8")
-    assert NOTEBOOKS
+    assert PAPERS and {path.stem[0] for path in NOTEBOOKS} - {path.stem[0] for path in PAPERS} <= {"f"}
     assert [path.stem for path in NOTEBOOKS if f"notebooks/{path.stem}\n" not in toc] == []
+
+
+def test_a_foundation_exports_nothing():
+    """Else a module of serlib.papers would be no paper's, and have neither records nor a claim to judge."""
+    exporting = {path.stem for path in NOTEBOOKS if "#| default_exp" in path.read_text("utf-8")}
+    assert exporting == {path.stem for path in PAPERS}
 
 
 @each_notebook

@@ -17,14 +17,14 @@ FOLDER = Path(__file__).resolve().parents[1] / "voices"
 
 
 def voices() -> pd.DataFrame:
-    """The twelve utterances as a corpus table, four of a speaker and three of an emotion. Page: book/which_corpora."""
+    """The twelve utterances as a corpus table, four of a speaker and three of an emotion. Page: notebooks/f1."""
     return read_folder(FOLDER)
 
 
 def voice(speaker: str, emotion: str) -> np.ndarray:
     """One of them, `(samples,)` at 16 kHz: speaker 03 (a man), 08 or 14 (women).
 
-    Raises InputError, which names those that there are, for another. Page: book/which_corpora.
+    Raises InputError, which names those that there are, for another. Page: notebooks/f1.
     """
     table = voices()
     found = table[(table["speaker"] == speaker) & (table["emotion"] == emotion)]
@@ -38,6 +38,6 @@ def perception() -> pd.DataFrame:
     """EmoDB's perception test, a row for each of its 535 utterances: what twenty listeners thought, in per cent.
 
     `recognised` chose the emotion that was meant, `natural` found that it sounded so. Burkhardt et al. (2005).
-    Page: book/which_corpora.
+    Page: notebooks/f1.
     """
     return pd.read_csv(FOLDER / "perception.csv", dtype={"speaker": "string", "utterance_id": "string"})
