@@ -4,7 +4,6 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from serlib.audio import RATE, read_row
-from serlib.cache import cached, digest
+from serlib.cache import cached, contents, digest
 from serlib.errors import InputError
 
 
@@ -87,17 +86,16 @@ def _sources(function: Callable) -> set[str]:
 def extract(table: pd.DataFrame, function: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
     """`function(waveform)` for every row of a corpus table, from the cache where it is there already.
 
-    The cache knows an utterance by its file (path, size, time of change, start, end) and the function by its source and
-    that of all it calls, so neither an edited wav nor an edited function brings back an old result. What was computed
-    stays when an InputError names the first file that cannot be used. Page: notebooks/01.
+    The cache knows an utterance by what its file holds, from start to end, and the function by its source and that of
+    all it calls, so neither an edited wav nor an edited function brings back an old result. What was computed stays
+    when an InputError names the first file that cannot be used. Page: notebooks/01.
     """
-    arrays = []
+    arrays, sound = [], contents(table["path"])
     code = sorted(_sources(function) | _sources(read_row))
     for row in tqdm(table.itertuples(), total=len(table), desc="features", leave=False, delay=2):
-        status = Path(row.path).stat() if Path(row.path).is_file() else None
-        file = (row.path, status and (status.st_size, status.st_mtime_ns), row.start, row.end)
+        key = digest(sound[row.path], row.start, row.end, *code)
         try:
-            arrays.append(cached(function.__name__, digest(*file, *code), lambda row=row: function(read_row(row))))
+            arrays.append(cached(function.__name__, key, lambda row=row: function(read_row(row))))
         except InputError as error:
             raise InputError(f"{row.utterance_id}: {error}") from error
     return arrays

@@ -71,6 +71,12 @@ def put(content):
     here().write_bytes(content)
 
 
+def whole_file():
+    """What the cache writes."""
+    cached("features", "key", lambda: ONES)
+    return here().read_bytes()
+
+
 def never():
     raise AssertionError("computed again")
 
@@ -127,10 +133,9 @@ def test_a_process_killed_while_writing_leaves_nothing_behind():
     np.testing.assert_array_equal(cached("features", "key", lambda: ONES), ONES)
 
 
-def test_a_half_written_file_is_computed_again(tmp_path):
+def test_a_half_written_file_is_computed_again():
     """Else a copy that broke off would stop every later run."""
-    np.save(tmp_path / "whole.npy", ONES)
-    whole = (tmp_path / "whole.npy").read_bytes()
+    whole = whole_file()
     for size in (0, 1, 7, 20, 100, len(whole) // 2, len(whole) - 1):
         put(whole[:size])
         np.testing.assert_array_equal(cached("features", "key", lambda: ONES), ONES)
@@ -148,10 +153,9 @@ def test_a_half_written_file_is_computed_again(tmp_path):
     ],
     ids=["zeros", "ones", "header", "type", "zip"],
 )
-def test_a_damaged_file_is_computed_again(tmp_path, damage):
+def test_a_damaged_file_is_computed_again(damage):
     """Else a fault of the disk would stop every later run with an error of numpy."""
-    np.save(tmp_path / "whole.npy", ONES)
-    whole = (tmp_path / "whole.npy").read_bytes()
+    whole = whole_file()
     put(damage(whole))
     np.testing.assert_array_equal(cached("features", "key", lambda: ONES), ONES)
     assert here().read_bytes() == whole
@@ -216,12 +220,29 @@ def test_no_room_for_a_folder_or_a_lock(monkeypatch, place, name):
         cached("features", "key", lambda: ONES)
 
 
-def test_other_faults_of_the_disk_keep_their_name(tmp_path):
-    """Else a folder that may not be written to would be called a full disk."""
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file") as error, write_atomically(tmp_path / "file" / "below"):
-        pass
-    assert not isinstance(error.value, InputError)
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.EFBIG, "cannot be written .*ulimit -f"),
+        (errno.EROFS, "cannot be written .*the right to write"),
+        (errno.EACCES, "cannot be written .*the right to write"),
+        (errno.ENOTDIR, "cannot be written .*Look at the disk"),
+        (errno.EIO, "cannot be written .*Look at the disk"),
+        (None, "cannot be written .*Look at the disk"),
+    ],
+)
+def test_other_faults_of_the_disk_keep_their_name(tmp_path, monkeypatch, number, message):
+    """Else a folder that may not be written to would be called a full disk, or its error name no file."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number)) if number else OSError("3 requested and 2 written")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    path = tmp_path / "a file"
+    expected = f"{path}: {message}.*What was written before is kept"
+    with pytest.raises(InputError, match=expected), write_atomically(path) as file:
+        file.write(b"newer")
+    assert not os.listdir(tmp_path)
 
 
 def test_an_error_while_writing_keeps_the_old_file():
