@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
+
+from serlib.errors import InputError
 
 DRAWS = 10_000  # of the bootstrap: with a tenth of them the ends move by half a point from seed to seed
 
@@ -78,3 +81,23 @@ def t_interval(values: np.ndarray) -> tuple[float, float]:
     """The mean of some independent values, and half of its 95 % interval by Student's t. Page: notebooks/03."""
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     return float(np.mean(values)), float(half)
+
+
+def krippendorff_alpha(ratings: pd.DataFrame, scale: str = "nominal") -> float:
+    """How far raters agree beyond chance: 1 is always, 0 as chance would. NA where a rater was not asked.
+
+    `ratings` has a row for each utterance and a column for each rater. On the `nominal` scale two ratings are the same
+    or not; on the `interval` scale, of numbers, their difference counts squared (Hayes and Krippendorff 2007; NLTK).
+    Raises InputError for another scale, and where no utterance has two ratings. Page: notebooks/f2.
+    """
+    from nltk.metrics.agreement import AnnotationTask
+    from nltk.metrics.distance import binary_distance, interval_distance
+
+    distances = {"nominal": binary_distance, "interval": interval_distance}
+    if scale not in distances:
+        raise InputError(f"Raters are compared on a nominal or an interval scale, not on {scale!r}.")
+    given = ratings.reset_index(drop=True).stack().dropna()
+    given = given[given.groupby(level=0).transform("size") > 1]  # nobody agrees or disagrees with one rating
+    if given.empty:
+        raise InputError("Agreement needs two raters: no utterance here has more than one rating.")
+    return AnnotationTask([(rater, row, said) for (row, rater), said in given.items()], distances[scale]).alpha()

@@ -1,14 +1,17 @@
 """The scores and their intervals, against scikit-learn, scipy and a pencil."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
+from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 from statsmodels.stats.weightstats import DescrStatsW
 
 from serlib import metrics
+from serlib.errors import InputError
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.choice(4, 200, p=[0.1, 0.2, 0.3, 0.4])
@@ -111,3 +114,38 @@ def test_t_interval_is_statsmodels(values):
     """Else a table over seeds would show an interval that nobody else gets."""
     mean, half = metrics.t_interval(values)
     assert (mean - half, mean + half) == pytest.approx(DescrStatsW(values).tconfint_mean(), rel=1e-9, abs=1e-9)
+
+
+def test_alpha_is_krippendorff_s():
+    """Else agreement would be another number than the field's: his own example, four observers with gaps."""
+    observed = ("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
+    rows = [[np.nan if mark == "." else float(mark) for mark in row] for row in observed]
+    ratings = pd.DataFrame(rows).T
+    assert metrics.krippendorff_alpha(ratings) == pytest.approx(0.743, abs=5e-4)
+    assert metrics.krippendorff_alpha(ratings, "interval") == pytest.approx(0.849, abs=5e-4)
+
+
+def test_alpha_by_pencil():
+    """Two raters, four utterances, one disagreement: observed 1/4, expected 2 · 3 · 5 / (8 · 7)."""
+    ratings = pd.DataFrame({"A": ["x", "x", "y", "y"], "B": ["x", "x", "y", "x"]})
+    assert metrics.krippendorff_alpha(ratings) == pytest.approx(1 - (1 / 4) / (30 / 56))
+    alone = pd.DataFrame({"A": ["y"], "B": [None]})  # one rating says nothing, however often there is one
+    assert metrics.krippendorff_alpha(pd.concat([ratings, alone, alone])) == pytest.approx(1 - (1 / 4) / (30 / 56))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_alpha_of_complete_votes_is_fleiss_kappa_but_for_the_sample(seed):
+    """Else one of two published coefficients would be wrong: alpha = kappa + (1 - kappa) / ratings (Krippendorff)."""
+    votes = np.random.default_rng(seed).integers(0, 3, (20, 3))
+    kappa = fleiss_kappa(aggregate_raters(votes)[0])
+    alpha = metrics.krippendorff_alpha(pd.DataFrame(votes))
+    assert alpha == pytest.approx(kappa + (1 - kappa) / votes.size)
+
+
+def test_agreement_needs_two_raters():
+    """Else one rater would agree perfectly, with nobody."""
+    with pytest.raises(InputError, match="needs two raters"):
+        metrics.krippendorff_alpha(pd.DataFrame({"A": ["x", "y"]}))
+    with pytest.raises(InputError, match="not on 'ordinal'"):
+        metrics.krippendorff_alpha(pd.DataFrame({"A": ["x"], "B": ["x"]}), "ordinal")

@@ -13,6 +13,17 @@ from serlib.corpora.table import (
     read_audb,
     read_folder,
     read_path,
+    votes_of,
 )
 
-__all__ = ["COLUMNS", "EMOTIONS", "OPEN_CORPORA", "check_table", "load", "read_audb", "read_folder", "read_path"]
+__all__ = [
+    "COLUMNS",
+    "EMOTIONS",
+    "OPEN_CORPORA",
+    "check_table",
+    "load",
+    "read_audb",
+    "read_folder",
+    "read_path",
+    "votes_of",
+]

@@ -168,3 +168,17 @@ def load(name: str | None = None) -> pd.DataFrame:
     looked = f" under SERLIB_DATA={data}" if data else ""
     known = ", ".join(("synthetic", "synthetic:full", "iemocap", *OPEN_CORPORA, "a folder under SERLIB_DATA"))
     raise InputError(f"There is no corpus {name!r}{looked}. Name one ({known}), or give the path of a folder.")
+
+
+def votes_of(table: pd.DataFrame, raters: int = 2) -> pd.DataFrame:
+    """What each rater heard in each row of a corpus table, a column for each rater; of several choices the first.
+
+    Raises InputError where nobody voted, or fewer than so many `raters`. Page: notebooks/f2.
+    """
+    votes = table["votes"].dropna().str.split(r"\s*;\s*", expand=True)
+    if votes.shape[1] < raters:
+        corpus, found = table.attrs.get("corpus", "this corpus"), votes.shape[1]
+        remedy = "Take one whose table has a column 'votes', as 'anger; neutral; anger', or SERLIB_CORPUS=synthetic."
+        raise InputError(f"This needs votes of at least {raters} raters, and {corpus} has {found}. {remedy}")
+    votes.columns = [f"rater {number}" for number in range(1, votes.shape[1] + 1)]
+    return votes.apply(lambda said: said.str.split(",").str[0].str.strip().replace(EMOTIONS))

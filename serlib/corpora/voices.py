@@ -38,6 +38,6 @@ def perception() -> pd.DataFrame:
     """EmoDB's perception test, a row for each of its 535 utterances: what twenty listeners thought, in per cent.
 
     `recognised` chose the emotion that was meant, `natural` found that it sounded so. Burkhardt et al. (2005).
-    Page: notebooks/f1.
+    Page: notebooks/f2.
     """
     return pd.read_csv(FOLDER / "perception.csv", dtype={"speaker": "string", "utterance_id": "string"})

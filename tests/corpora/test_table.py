@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from serlib import corpora
-from serlib.corpora import COLUMNS, OPEN_CORPORA, check_table, load, read_audb, read_folder, read_path
+from serlib.corpora import COLUMNS, OPEN_CORPORA, check_table, load, read_audb, read_folder, read_path, votes_of
 from serlib.errors import InputError
 
 TABLE = pd.DataFrame(
@@ -468,3 +468,22 @@ def test_iemocap_without_its_path():
     """Else a reader with a licence would not learn which variable to set."""
     with pytest.raises(InputError, match="Set SERLIB_IEMOCAP to"):
         load("iemocap")
+
+
+def test_votes_become_a_column_for_each_rater():
+    """Else a rater's vote would be counted as another's, or under a name that the book does not use."""
+    table = TABLE.assign(votes=["angry; neutral, sadness ;anger", "sad; neutral"])
+    votes = votes_of(check_table(table, "here"))
+    assert list(votes) == ["rater 1", "rater 2", "rater 3"]
+    assert votes.iloc[0].tolist() == ["anger", "neutral", "anger"]
+    assert votes.iloc[1, :2].tolist() == ["sadness", "neutral"] and pd.isna(votes.iloc[1, 2])
+
+
+@pytest.mark.parametrize("votes", [[pd.NA, pd.NA], ["anger", "neutral"]])
+def test_agreement_is_not_asked_of_one_rater_or_none(votes):
+    """Else the notebook on labels would end in a message about pandas."""
+    table = check_table(TABLE.assign(votes=votes), "here")
+    with pytest.raises(InputError, match="votes of at least 2 raters, and this corpus has [01].*SERLIB_CORPUS"):
+        votes_of(table)
+    with pytest.raises(InputError, match="at least 3 raters, and this corpus has 2"):
+        votes_of(table.assign(votes="anger; anger"), raters=3)
