@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     look = verbs.add_parser("check", help="say what a corpus holds, what is wrong with it, which protocols run on it")
     what = "a folder, or a name such as emodb, synthetic:small, iemocap; by default what the environment names"
     look.add_argument("what", nargs="?", metavar="WHAT", help=what)
+    look.add_argument("--deep", action="store_true", help="decode all of the audio, not only its headers (minutes)")
     look.set_defaults(verb=_check)
     again = commands.add_parser("reproduce", help="train and test all that a paper's table has, on a corpus")
     again.add_argument("paper", choices=PAPERS)
@@ -93,9 +94,9 @@ def _make(path: str | None, size: str, seed: int | None) -> int:
     return 0
 
 
-def _check(what: str | None) -> int:
+def _check(what: str | None, deep: bool) -> int:
     table = corpora.load(what)
-    found = report.problems(table)
+    found = report.problems(table, deep)
     print(report.report(table, found))
     return int(any(problem.level == "error" for problem in found))
 

@@ -1,0 +1,175 @@
+"""Hostile corpora, a line each: what was done to a folder of speech, and what must be said of it."""
+
+import re
+import shutil
+import struct
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from serlib.__main__ import main
+from serlib.audio import RATE, read_audio
+from serlib.errors import InputError
+
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE).astype(np.float32)
+ONE = "s0_anger_0.wav"
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory, write_corpus):
+    """Five speakers, four emotions, 0.5 s each: copied for every line."""
+    return write_corpus(tmp_path_factory.mktemp("hostile") / "tones", speakers=5, takes=1, seconds=0.5)
+
+
+def sound(path, samples=NOISE, rate=RATE, **how):
+    """Write a sound, and give back its path."""
+    soundfile.write(path, samples, rate, **how)
+    return path
+
+
+def floats(path, samples, rate=RATE):
+    return sound(path, samples, rate, subtype="FLOAT")
+
+
+def cut(path, share=0.5):
+    """Leave the first part of a file, as a download that broke off does."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
+def claim(path, at, kind, value):
+    """Write a number into a header."""
+    content = bytearray(path.read_bytes())
+    struct.pack_into(kind, content, at, value)
+    path.write_bytes(content)
+    return path
+
+
+def untagged(path):
+    """An MP3 without the frame that says how long it is."""
+    content = path.read_bytes()
+    second = content.index(content[:2], content.index(b"Xing"))
+    path.write_bytes(content[second:])
+    return path
+
+
+def edit(folder, **columns):
+    """Set columns of table.csv; a dictionary sets some rows, None removes a column."""
+    table = pd.read_csv(folder / "table.csv", dtype="string", keep_default_na=False)
+    for name, values in columns.items():
+        if values is None:
+            del table[name]
+        elif isinstance(values, dict):
+            table[name] = table.get(name, pd.Series("", table.index, dtype="string"))
+            table.loc[list(values), name] = list(values.values())
+        else:
+            table[name] = values
+    table.to_csv(folder / "table.csv", index=False)
+    return folder
+
+
+def heard(path, *times):
+    """What is said when an utterance is read: its error, or its notes and its largest sample."""
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        try:
+            waveform = read_audio(path, *times)
+        except InputError as error:
+            return f"refused: {error}"
+    return f"{' '.join(str(note.message) for note in notes)} up to {np.abs(waveform).max():.3f}"
+
+
+def checked(folder, *options):
+    """The arguments of a check, for lines whose answer is what the command says."""
+    return ["corpus", "check", str(folder), *options]
+
+
+# A2, A4, D14: what was done to the folder (or what is heard in a file of it); what must be said.
+AUDIO = {
+    "16-bit values as floats": (lambda f: heard(floats(f / "a.wav", np.round(NOISE * 30000))), "refused: .*divided by"),
+    "24-bit values as floats": (lambda f: heard(floats(f / "a.wav", NOISE * 2**23 + 0.5)), r"refused: .*within ±1\."),
+    "whole numbers within ±1": (lambda f: heard(floats(f / "a.wav", np.sign(NOISE))), "refused: .*divided by"),
+    "a little beyond ±1": (lambda f: heard(floats(f / "a.wav", NOISE * 2.5)), "beyond ±1: divided .* up to 1.000$"),
+    "floats within ±1": (lambda f: heard(floats(f / "a.wav", NOISE)), "^ up to 0.500$"),
+    "floats beyond ±1, checked": (
+        lambda f: floats(f / ONE, np.round(NOISE * 30000)) and checked(f, "--deep"),
+        r"error +1  samples are floats up to 15000, .*\n +first: s0_anger_0\.wav\n +Export it as 16-bit",
+    ),
+    "WAV cut in half": (lambda f: heard(cut(sound(f / "a.wav"))), "refused: .*shorter than its header claims"),
+    "WAV cut in half, a stretch": (lambda f: heard(cut(sound(f / "a.wav")), 0.0, 0.5), "refused: .*shorter than its"),
+    "AIFF cut in half": (lambda f: heard(cut(sound(f / "a.aiff"))), "refused: .*shorter than its header claims"),
+    "RF64 cut in half": (lambda f: heard(cut(sound(f / "a.wav", format="RF64"))), "refused: .*shorter than its header"),
+    "FLAC cut in half": (lambda f: heard(cut(sound(f / "a.flac"))), "refused: .*shorter than its header claims"),
+    "MP3 cut in half": (lambda f: heard(cut(sound(f / "a.mp3"))), "refused: .*shorter than its header claims"),
+    "MP3 cut in half, a stretch": (lambda f: heard(cut(sound(f / "a.mp3")), 0.0, 0.5), "refused: .*shorter than its"),
+    "MP3 without its length": (lambda f: heard(untagged(sound(f / "a.mp3"))), "^ up to 0"),
+    "WAV of a stream": (
+        lambda f: heard(claim(claim(sound(f / "a.wav"), 4, "<I", 2**32 - 1), 40, "<I", 2**32 - 1)),
+        "^ up to 0.500$",
+    ),
+    "a broken FLAC frame": (
+        lambda f: heard(claim(sound(f / "a.flac"), 20000, "64s", b"\xff" * 64)),
+        "refused: .*cannot be decoded to its end",
+    ),
+    "cut WAV, checked": (
+        lambda f: cut(f / ONE) and checked(f),
+        r"s0_anger_0\.wav: shorter than its header claims, so it was cut off\. Copy it again\. 1 of 20 files",
+    ),
+    "cut WAV of a known length, checked": (
+        lambda f: edit(f, duration="0.5") and cut(f / ONE) and checked(f),
+        r"error +1  cut off: shorter than the header claims\n +first: s0_anger_0\.wav\n +Copy it again",
+    ),
+    "cut FLAC, checked": (
+        lambda f: cut(sound(f / "a.flac")) and edit(f, file={0: "a.flac"}, duration={0: "2"}) and checked(f),
+        r"error +1  cut off: shorter than the header claims\n +first: a\.flac",
+    ),
+    "cut MP3, checked": (
+        lambda f: cut(sound(f / "a.mp3")) and edit(f, file={0: "a.mp3"}, duration={0: "2"}) and checked(f),
+        r"error +1  cut off: shorter than the header claims\n +first: a\.mp3",
+    ),
+    "broken in the middle, decoded": (
+        lambda f: (
+            claim(sound(f / "a.flac"), 20000, "64s", b"\xff" * 64)
+            and edit(f, file={0: "a.flac"})
+            and checked(f, "--deep")
+        ),
+        r"error +1  cut off or damaged, it cannot be decoded to its end\n +first: a\.flac\n +Copy it again",
+    ),
+    "silence, decoded": (
+        lambda f: sound(f / ONE, NOISE * 0) and checked(f, "--deep"),
+        r"error +1  is silent, every sample is zero\n +first: s0_anger_0\.wav",
+    ),
+    "60 kB that claim 1 Hz": (
+        lambda f: heard(claim(sound(f / "a.wav"), 24, "<I", 1)),
+        "refused: .*claims 1 samples per second, and speech has 4000",
+    ),
+    "60 kB that claim 1 Hz, checked": (
+        lambda f: claim(f / ONE, 24, "<I", 1) and checked(f),
+        r"s0_anger_0\.wav: claims 1 samples per second, .*Export it again at its true rate\.",
+    ),
+    "2 MHz": (lambda f: heard(claim(sound(f / "a.wav"), 24, "<I", 2_000_000)), "refused: .*Export it again at"),
+    "a FLAC of an hour of nothing": (
+        lambda f: heard(sound(f / "a.flac", np.zeros(4000 * 3601, np.int16), 4000)),
+        "refused: .*more than an utterance may have .*Give start and end",
+    ),
+    "antiphase stereo": (
+        lambda f: heard(sound(f / "a.wav", np.stack([NOISE, -NOISE], 1))),
+        "refused: .*its channels cancel out, one is the other turned round. Export one of them",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "expected"), AUDIO.values(), ids=AUDIO)
+def test_what_is_said(make, expected, tones, tmp_path, capsys):
+    """Else a reader would train on what the line describes without a word, or meet a traceback that names no file."""
+    said = make(shutil.copytree(tones, tmp_path / "tones"))
+    if isinstance(said, list):
+        status = main(said)
+        said = "".join(capsys.readouterr())
+        assert status == ("error" in said), said
+    assert re.search(expected, said), said
+    assert "Traceback" not in said and all(line.isprintable() for line in said.splitlines())
