@@ -147,17 +147,17 @@ def is_sealed(file: IO[bytes]) -> bool | None:
     Page: book/threats.
     """
     sum, left = hashlib.blake2b(digest_size=16), file.seek(0, os.SEEK_END) - len(SEAL) - 16
-    file.seek(max(left, 0))
-    end = file.read()
+    file.seek(max(left - 64, 0))
+    _, seal, end = file.read().rpartition(SEAL)
     file.seek(0)
-    if left < 0 or not end.startswith(SEAL):
+    if not seal:
         return None
-    while left:
+    while left > 0:
         part = file.read(min(left, 1 << 20))
         sum.update(part)
         left -= len(part)
     file.seek(0)
-    return sum.digest() == end[len(SEAL) :]
+    return sum.digest() == end
 
 
 @contextlib.contextmanager

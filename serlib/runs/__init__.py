@@ -6,11 +6,12 @@ the reference runs that are worth having, and `cluster` takes runs to many machi
 """
 
 from serlib.runs.findings import findings, keep_findings
-from serlib.runs.make import Chapter, Run, load, network_run, reproduce, run_all
+from serlib.runs.make import Chapter, Run, network_run, reproduce, run_all
 from serlib.runs.origin import environment
 from serlib.runs.record import REFERENCE, Record, read_record
 from serlib.runs.tables import by_speaker, compare, describe, fullest, learning_curves, over_seeds, recalls, reference
 from serlib.runs.verdicts import Verdict, verdicts
+from serlib.runs.weights import load
 
 __all__ = ["REFERENCE", "Chapter", "Record", "Run", "Verdict", "by_speaker", "compare", "describe", "environment"]
 __all__ += ["findings", "fullest", "keep_findings", "learning_curves", "load", "network_run", "over_seeds"]

@@ -1,11 +1,13 @@
 """How a record is made: one file a fold, so that folds, seeds and models are run in any order, or at the same time."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import re
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -13,18 +15,17 @@ from typing import NamedTuple
 
 import joblib
 import numpy as np
-from filelock import FileLock
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from serlib.cache import digest, write_atomically
+from serlib.cache import digest, located, locked, room_for, write_atomically
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
 from serlib.runs.cluster import settle, undisturbed
-from serlib.runs.origin import data_digest, origin
+from serlib.runs.data import data_digest, hear
+from serlib.runs.origin import origin
 from serlib.runs.record import Record, entry_of, joined, read_record, rests_on
+from serlib.runs.weights import WeightsError, keep
 from serlib.training import best_epoch, same_loss
 
 TRIES = 3  # how often folds are begun again whose worker was killed
@@ -94,17 +95,22 @@ def run_all(
     """
     plans = [(run, plan(run, folder)) for run in runs]
     records = iter(records_of([part for _, parts in plans for part in parts], jobs, progress))
-    return [joined([next(records) for _ in parts], run.model) for run, parts in plans]
+    found = [(run, [next(records) for _ in parts]) for run, parts in plans]
+    return [joined([part for part in parts if part], run.model) for run, parts in found]
 
 
-def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable | None = None) -> list[Record]:
+def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable | None = None) -> list[Record | None]:
     """The records of some folds, of one run or several, in their order.
 
+    All sound is read before anything is trained: a file that cannot be used costs no night. A fold for which weights
+    are lost that another run should have left is None, and a note says so; where it is so for all, InputError.
     Folds with the same training rows are made one after the other, for what the first computed serves the others too.
     A fold whose worker was killed is begun again, from its last checkpoint; after three such deaths InputError is
     raised. Page: book/how_it_is_built.
     """
-    done: dict[int, Record] = {}
+    for task in {id(part.run.task): part.run.task for part in parts if not part.is_made()}.values():
+        hear(task)
+    done: dict[int, Record | WeightsError] = {}
     for attempt in range(1, TRIES + 1):
         todo: dict[object, list[int]] = {}
         for number in (number for number in range(len(parts)) if number not in done):
@@ -116,7 +122,7 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
                 found = work(joblib.delayed(_numbered)({n: parts[n] for n in those}) for those in todo.values())
             for number, record in itertools.chain.from_iterable(found):
                 done[number] = record
-                if progress:
+                if progress and not isinstance(record, WeightsError):
                     minutes = f"{record.folds[0]['seconds'] / 60:.1f} min"
                     progress(f"{parts[number].said()}: {minutes}; {len(parts) - len(done)} left")
             break
@@ -124,12 +130,24 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
             if attempt == TRIES:
                 what = f"A worker was killed, {TRIES} times over; perhaps memory ran out. Take fewer jobs."
                 raise InputError(f"{what} What was finished stays.") from error
-    return [done[number] for number in range(len(parts))]
+    found = [done[number] for number in range(len(parts))]
+    for part, error in zip(parts, found, strict=True):
+        if isinstance(error, WeightsError):
+            if not any(isinstance(each, Record) for each in found):
+                raise error
+            warnings.warn(f"{part.said()} is left out. {error}", stacklevel=2)
+    return [each if isinstance(each, Record) else None for each in found]
 
 
-def _numbered(parts: dict[int, "Part"]) -> list[tuple[int, Record]]:
+def _numbered(parts: dict[int, "Part"]) -> list[tuple[int, Record | WeightsError]]:
     settle()
-    return [(number, part.record()) for number, part in parts.items()]
+    found: list[tuple[int, Record | WeightsError]] = []
+    for number, part in parts.items():
+        try:
+            found.append((number, part.record()))
+        except WeightsError as error:
+            found.append((number, error))
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +169,10 @@ class Part:
         """Where its record is, or will be."""
         return Path(f"{self.place}.json")
 
+    def is_made(self) -> bool:
+        """Whether its record is there."""
+        return bool(self.place) and self.path.exists()
+
     def said(self) -> str:
         """Which fold of what, in words."""
         about = f"{self.blank.corpus}, {self.blank.protocol}, seed {self.blank.seed}"
@@ -162,8 +184,9 @@ class Part:
             return self._made()
         if self.path.exists():
             return self._read()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.place}.lock"):
+        with contextlib.ExitStack() as stack:
+            with room_for(self.path):
+                stack.enter_context(locked(Path(f"{self.place}.lock")))
             if self.path.exists():  # another process was faster
                 return self._read()
             trail = Path(f"{self.place}.trail")
@@ -176,8 +199,7 @@ class Part:
             if trail.exists() and others and not Path(f"{others[0]}.trail").exists():
                 trail.rename(f"{others[0]}.trail")  # the next one need not compute what this one did
             shutil.rmtree(trail, ignore_errors=True)
-        for rest in ("checkpoint", "lock"):
-            Path(f"{self.place}.{rest}").unlink(missing_ok=True)
+        Path(f"{self.place}.checkpoint").unlink(missing_ok=True)
         return record
 
     def _others(self) -> list[Path]:
@@ -198,7 +220,11 @@ class Part:
         """What an earlier call found out. A notebook's cells have no fingerprint: their first update is replayed."""
         path, record = self.path, read_record(self.path)
         expected = dataclasses.replace(self.blank, origin=record.origin, folds=record.folds)
-        if record != expected or [fold["name"] for fold in record.folds] != [self.fold.name]:
+        data, rows = self.blank.origin["data"], self.fold.test
+        heard = record.origin.get("data") in (None, data)  # early records do not know
+        whose = [self.run.task.table["utterance_id"].iloc[rows].tolist(), self.run.task.labels[rows].tolist()]
+        answered = [[fold["name"], fold["utterance_id"], fold["label"]] for fold in record.folds]
+        if not heard or record != expected or answered != [[self.fold.name, *whose]]:
             raise InputError(f"{path}: this is not {self.said()}. Move the file away, and the fold will be run again.")
         test_fold = self.run.test_fold
         network = isinstance(test_fold, partial) and test_fold.func is _train_and_test
@@ -223,8 +249,9 @@ def plan(run: Run, folder: str | Path | None) -> list[Part]:
     more = [(name, labels.tolist()) for name, labels in task.auxiliary.items()]
     key = digest(*about, data, task.table["utterance_id"].tolist(), task.labels.tolist(), sides, *more)[:8]
     stem = "_".join([_file_name(run.model), _file_name(task.corpus), task.protocol, key])
+    folder = folder and located(folder)
     names = [f"{number:02}-{_file_name(fold.name)}" for number, fold in enumerate(task.folds, 1)][: run.folds]
-    places = [folder and Path(folder) / stem / name for name in names]
+    places = [folder and folder / stem / name for name in names]
     rows = [(fold.train.tolist(), fold.normalise.tolist()) for fold in task.folds]
     alike = [tuple(p for p, other in zip(places, rows, strict=False) if p and other == own) for own in rows]
     return [Part(run, fold, blank, *where) for fold, *where in zip(task.folds, places, alike, strict=False)]
@@ -256,31 +283,8 @@ def _train_and_test(
     if "score" in history[-1]:
         outcome["best_epoch"] = best_epoch(history)
     if place:
-        outcome["weights"] = f"{place.parent.name}/{place.name}.safetensors"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-        save_file(weights, Path(f"{place}.safetensors"))
+        outcome |= keep(network, place)
     return outcome
-
-
-def load(network: nn.Module, folder: str | Path, record: Record, fold: str) -> nn.Module:
-    """A network with the weights that a run in `folder` ended with in a fold, in eval mode.
-
-    Raises InputError when the run kept none, or when they are missing, torn, or of another network.
-    Page: notebooks/01.
-    """
-    entry = next((entry for entry in record.folds if entry["name"] == fold), {})
-    if "weights" not in entry:
-        raise InputError(f"The run of {record.model} kept no weights of fold {fold!r}: give it a folder.")
-    path = Path(folder) / entry["weights"]
-    try:
-        network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError) as error:
-        what = f"{path}: these weights are missing or torn"
-        raise InputError(f"{what}. Delete {path.stem}.json beside them to train the fold again.") from error
-    except RuntimeError as error:
-        raise InputError(f"{path}: these weights are of another network than {type(network).__name__}.") from error
-    return network.eval()
 
 
 def _file_name(name: str) -> str:

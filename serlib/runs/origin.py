@@ -2,7 +2,6 @@
 
 import datetime
 import functools
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -11,10 +10,7 @@ from pathlib import Path
 
 import torch
 
-from serlib.cache import digest
 from serlib.device import choose_device, choose_precision
-from serlib.errors import InputError
-from serlib.protocols import Task
 
 PACKAGES = ("torch", "numpy", "librosa", "scikit-learn", "opensmile")  # whose versions a record names
 
@@ -50,28 +46,3 @@ def _commit() -> dict:
     except (OSError, subprocess.CalledProcessError):
         noted = importlib.metadata.distribution("serlib").read_text("direct_url.json")
         return {"commit": json.loads(noted or "{}").get("vcs_info", {}).get("commit_id"), "dirty": None}
-
-
-def data_digest(task: Task) -> str:
-    """A digest of the sound behind a task's rows. A file is read once per process.
-
-    Raises InputError when one is missing. Page: book/how_it_is_built.
-    """
-    rows = task.table
-    files = {path: _content(path) for path in rows["path"].unique()}
-    pairs = zip(rows["path"], rows["start"], rows["end"], strict=True)
-    return digest([(files[path], str(start), str(end)) for path, start, end in pairs])
-
-
-def _content(path: str) -> str:
-    try:
-        status = Path(path).stat()
-    except OSError as error:
-        raise InputError(f"{path}: no such audio file. Check the path column of the corpus table.") from error
-    return _hashed(path, status.st_size, status.st_mtime_ns)
-
-
-@functools.cache
-def _hashed(path: str, size: int, changed: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, hashlib.blake2b).hexdigest()[:32]

@@ -85,13 +85,17 @@ def left_of(item: Item, folder: Path) -> tuple[list[Part], float]:
 
 
 def kept_of(blank: Record) -> dict[str, Record]:
-    """The folds of a run that the reference records hold, each as a record, by name. Page: book/how_it_is_built."""
-    about = dataclasses.replace(blank, origin={}, history={}, folds=[])
+    """The folds of a run that the reference records hold, each as a record, by name.
+
+    A record that was made of other sound holds none of it; early ones do not know. Page: book/how_it_is_built.
+    """
+    about, known = dataclasses.replace(blank, origin={}, history={}, folds=[]), (None, blank.origin["data"])
     return {
         fold["name"]: dataclasses.replace(record, folds=[fold])
         for record in _references()
         if dataclasses.replace(record, origin={}, history={}, folds=[]) == about
         for fold in record.folds
+        if fold.get("origin", record.origin).get("data") in known
     }
 
 

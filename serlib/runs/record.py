@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 
 from serlib import metrics
-from serlib.cache import digest
+from serlib.cache import digest, located
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
+from serlib.runs.shape import inspect
 
 REFERENCE = Path(__file__).parents[1] / "reference"  # inside the package, so that a lone notebook can show them
 BEHAVIOUR = REFERENCE / "behaviour.json"  # what code did when the reference records were made
 CHAPTERS = tomllib.loads(Path(__file__).with_name("behaviour.toml").read_text("utf-8"))  # what is compared of each
 FORMAT = 2  # of records and fingerprints
+LARGEST = 1 << 28  # bytes; a record of IEMOCAP has two million
 
 
 @dataclasses.dataclass
@@ -120,11 +122,14 @@ def read_json(path: Path, what: str, remedy: str) -> dict:
     Page: book/how_it_is_built.
     """
     try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"more than {LARGEST >> 20} MB")
         found = json.loads(path.read_text("utf-8"))
         if not isinstance(found, dict):
             raise TypeError("no object")
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: not a whole {what} ({error}). {remedy}") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else error  # the path stands before it already
+        raise InputError(f"{path}: not a whole {what} ({said}). {remedy}") from error
     if found.get("format") != FORMAT:
         was = f"of format {found.get('format', 1)}, and this version of serlib reads format {FORMAT}"
         raise InputError(f"{path}: a {what} {was}. {remedy}")
@@ -137,14 +142,18 @@ def read_record(path: str | Path) -> Record:
     Raises InputError when a file is torn, no record, or of an older format, or when two hold the same fold.
     Page: notebooks/01.
     """
-    path = Path(path)
+    path = located(path)
     if path.is_dir():
         return joined([read_record(file) for file in sorted(path.glob("*.json"))], path)
     remedy = "Delete it and run again."
     try:
-        return Record(**read_json(path, "run record", remedy))
-    except TypeError as error:
+        record = Record(**read_json(path, "run record", remedy))
+        inspect(record)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: not a whole run record ({error}). {remedy}") from error
+    return record
 
 
 def joined(parts: list[Record], where: object) -> Record:

@@ -12,7 +12,7 @@ import pytest
 
 from serlib.errors import InputError
 from serlib.runs import environment, origin
-from serlib.runs.origin import data_digest
+from serlib.runs.data import data_digest
 
 
 def git(folder, *words):

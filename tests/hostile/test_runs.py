@@ -1,0 +1,347 @@
+"""Hostile cases of runs: other sound under the same name, lost weights, spoilt recordings, records that are none."""
+
+import contextlib
+import dataclasses
+import json
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import nn
+
+from serlib.corpora import read_folder
+from serlib.errors import InputError
+from serlib.features import extract
+from serlib.protocols import li2018
+from serlib.runs import Chapter, Run, describe, learning_curves, load, queue, read_record, recalls, reproduce, run_all
+from serlib.training import batches, fit, predict
+from tests.hostile.test_disk import swapped
+
+
+@pytest.fixture(autouse=True)
+def single_precision(monkeypatch):
+    """The same arithmetic on every processor."""
+    monkeypatch.setenv("SERLIB_PRECISION", "float32")
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    epochs: int = 3
+    most_updates: int | None = None
+
+
+def bands(waveform):
+    return np.log(np.abs(np.fft.rfft(waveform[:9600])[:4800]).reshape(8, -1).mean(1) + 1e-3)
+
+
+def heard(task, rows):
+    return torch.tensor(np.stack(extract(task.table.iloc[rows], bands)), dtype=torch.float32)
+
+
+def make_model(name):
+    return nn.Linear(8, 4)
+
+
+def train(task, fold, name, schedule, seed=0, checkpoint=None, watch=None):
+    torch.manual_seed(seed)
+    examples = partial(batches, heard(task, fold.train), torch.tensor(task.labels[fold.train]), 8)
+    options = {"epochs": schedule.epochs, "most_updates": schedule.most_updates, "seed": seed}
+    sgd = partial(torch.optim.SGD, lr=0.1)
+    return fit(make_model(name), examples, sgd, checkpoint=checkpoint, watch=watch, **options)
+
+
+def answers(network, task, fold, name):
+    return {"scores": predict(network, heard(task, fold.test)).softmax(1).numpy()}
+
+
+CHAPTER = Chapter("li2018", make_model, train, answers)
+
+
+def of(corpus, folder=None, chapter=CHAPTER, **options):
+    """The record of the linear network on a corpus."""
+    return reproduce(chapter, li2018(read_folder(corpus)), "linear", Schedule(), folder=folder, **options)
+
+
+def scores(record):
+    return [fold["scores"] for fold in record.folds]
+
+
+def stop_after(number):
+    seen = []
+
+    def watch(history):
+        seen.append(1)
+        if len(seen) == number:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+@pytest.fixture
+def two(tmp_path, write_corpus):
+    """Two corpora of one name and one table, the second with other sound: louder, and backwards in time."""
+    one = write_corpus(tmp_path / "a" / "ok", takes=1, seconds=1)
+    other = tmp_path / "b" / "ok"
+    shutil.copytree(one, other)
+    for path in other.glob("*.wav"):
+        samples, rate = soundfile.read(path)
+        soundfile.write(path, np.roll(samples, 3)[::-1] * np.linspace(0.2, 2, len(samples)) % 1, rate)
+    return one, other
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "runs"
+
+
+# A1: other sound under the same name
+
+
+def test_another_corpus_of_the_same_name_and_table(two, folder):
+    """Train on `a/ok`, then on `b/ok`, into one folder: each has its own record, as if it were alone."""
+    one, other = (of(corpus, folder) for corpus in two)
+    assert scores(one) == scores(of(two[0])) and scores(other) == scores(of(two[1])) and scores(one) != scores(other)
+    assert len(list(folder.iterdir())) == 2 and of(two[0], folder) == one
+
+
+def test_a_stopped_run_is_not_continued_on_other_sound(two, folder):
+    """Stopped on `a/ok` after an epoch, called again on `b/ok`: no checkpoint of the first goes into the second."""
+    with pytest.raises(KeyboardInterrupt):
+        of(two[0], folder, watch=stop_after(2))
+    assert list(folder.glob("*/*.checkpoint"))
+    assert scores(of(two[1], folder)) == scores(of(two[1]))
+    assert scores(of(two[0], folder)) == scores(of(two[0]))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_recordings_change_places_between_two_calls(two, folder, stopped):
+    """Same files, sizes and times, other sound, in one session of Python: neither record nor checkpoint is taken."""
+    if stopped:
+        with pytest.raises(KeyboardInterrupt):
+            of(two[0], folder, watch=stop_after(2))
+    else:
+        before = scores(of(two[0], folder))
+    swapped(*(two[0] / f"s1_{emotion}_0.wav" for emotion in ("anger", "sadness")))
+    after = scores(of(two[0], folder))
+    assert after == scores(of(two[0])) and (stopped or after != before)
+
+
+def test_a_record_is_copied_from_the_run_on_other_sound(two, folder):
+    """Somebody merges two folders of runs: the record of other sound is named, not shown."""
+    for corpus in two:
+        of(corpus, folder)
+    first, second = sorted(folder.iterdir())
+    shutil.copy(first / "02-s1.json", second / "02-s1.json")
+    with pytest.raises(InputError, match=r"02-s1\.json: this is not linear .*\. Move the file away"):
+        for corpus in two:
+            of(corpus, folder)
+
+
+def test_a_reference_record_of_other_sound_is_not_this_run(two, folder, monkeypatch):
+    """The package holds a record of `a/ok`: the queue does not call a run on `b/ok` done. Early ones do not know."""
+    kept = of(two[0], folder)
+    for known, expected in ((kept.origin, {"s0", "s1", "s2"}), ({**kept.origin, "data": None}, {"s0", "s1", "s2"})):
+        monkeypatch.setattr(queue, "_references", lambda known=known: [dataclasses.replace(kept, origin=known)])
+        assert set(queue.kept_of(dataclasses.replace(kept, folds=[]))) == expected
+    monkeypatch.setattr(queue, "_references", lambda: [of(two[1])])
+    assert not queue.kept_of(dataclasses.replace(kept, folds=[]))
+
+
+# B9: weights
+
+
+def lost(path):
+    path.unlink()
+
+
+def foreign(path):
+    shutil.copy(path.with_name("01-s0.safetensors"), path)
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [lost, foreign, flipped])
+def test_the_weights_of_one_fold(two, folder, damage):
+    """Lost, of another fold, or with a flipped bit: the table stays, the others load, and what adapts them goes on."""
+    record = of(two[0], folder)
+    damage(folder / record.folds[1]["weights"])
+    assert of(two[0], folder) == record
+    names = [fold["name"] for fold in record.folds]
+    for name in (names[0], names[2]):
+        load(make_model("linear"), folder, record, name)
+    with pytest.raises(InputError, match=r"02-s1\.safetensors: these weights .*Delete 02-s1\.json"):
+        load(make_model("linear"), folder, record, names[1])
+
+    task = li2018(read_folder(two[0]))
+
+    def adapt(fold, place):
+        return answers(load(make_model("linear"), folder, record, fold.name), task, fold, "linear")
+
+    run = Run(task, "adapted", "papers.li2018", {}, adapt)
+    with pytest.warns(UserWarning, match=r"adapted .* fold s1 is left out\. .*02-s1\.safetensors"):
+        [adapted] = run_all([run], folder)
+    assert scores(adapted) == [record.folds[0]["scores"], record.folds[2]["scores"]]
+    for path in folder.glob("linear*/*.safetensors"):
+        path.unlink()
+    with pytest.raises(InputError, match="these weights are missing"):
+        run_all([dataclasses.replace(run, model="again")], folder)
+
+
+# B10: sound that cannot be used
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def silent(path):
+    soundfile.write(path, np.zeros(16_000), 16_000)
+
+
+def text(path):
+    path.write_text("no sound\n" * 900)
+
+
+@pytest.mark.parametrize("spoil", [cut, silent, text, Path.unlink])
+def test_a_spoilt_recording_of_the_last_speaker_who_is_tested(two, folder, spoil):
+    """It is tested in the first fold alone: the error comes before an hour of training, not after it."""
+    task = li2018(read_folder(two[0]))
+    first = task.folds[0]
+    row = task.table.iloc[first.test[0]]
+    trained = []
+    chapter = CHAPTER._replace(train=lambda *arguments: trained.append(1) or train(*arguments))
+    spoil(Path(row.path))
+    with pytest.raises(InputError, match=rf"{Path(row.path).name}: "):
+        reproduce(chapter, task, "linear", Schedule(), folder=folder, folds=1)
+    assert not trained and not list(folder.glob("*/*"))
+
+
+def test_all_sound_is_read_once(two, folder, monkeypatch):
+    """Eight models on a large corpus: what was read is not read again for the next, nor by the next command."""
+    of(two[0], folder)
+    task = li2018(read_folder(two[0]))
+    monkeypatch.setattr(soundfile, "SoundFile", lambda path: pytest.fail("read again"))
+    run_all(
+        [Run(task, "other", "papers.li2018", {}, lambda fold, place: {"predicted": task.labels[fold.test]})], folder
+    )
+
+
+# C13: records that are none
+
+
+def edited(change):
+    """The text of a record after `change(record, its one fold)`."""
+
+    def damage(text):
+        record = json.loads(text)
+        change(record, record["folds"][0])
+        return json.dumps(record)
+
+    return damage
+
+
+DEEP = "[" * 10**5 + "]" * 10**5 + ","
+SHORT = {"label": [], "predicted": []}
+RECORDS = {
+    "nested 100,000 deep": lambda text: text.replace('"settings": {', '"settings": {"x": ' + DEEP),
+    "a number of 5,000 digits": lambda text: text.replace('"seed": 0', '"seed": ' + "9" * 5000),
+    "a seed that is a text": edited(lambda record, fold: record.update(seed="0")),
+    "a list of nulls": lambda text: "[null]",
+    "no JSON": lambda text: "\0" * 4000,
+    "folds missing": edited(lambda record, fold: record["folds"].clear()),
+    "folds too many": edited(lambda record, fold: record["folds"].append({**fold, "name": "more"})),
+    "a fold twice": edited(lambda record, fold: record["folds"].append(fold)),
+    "a fold that is a number": edited(lambda record, fold: record["folds"].append(3)),
+    "folds are a number": edited(lambda record, fold: record.update(folds=7)),
+    "no classes": edited(lambda record, fold: record["classes"].clear()),
+    "classes of another task": edited(lambda record, fold: record["classes"].pop()),
+    "another model": edited(lambda record, fold: record.update(model="another")),
+    "a model that is a list": edited(lambda record, fold: record.update(model=["linear"])),
+    "a source without a name": edited(lambda record, fold: record.update(source="papers")),
+    "another model's predictions, of other rows": edited(lambda record, fold: fold["utterance_id"].reverse()),
+    "labels of other rows": edited(lambda record, fold: fold["label"].reverse()),
+    "predictions too few": edited(lambda record, fold: fold["predicted"].pop()),
+    "predictions of classes that there are not": edited(lambda record, fold: fold["predicted"].__setitem__(0, 99)),
+    "predictions of nothing": edited(lambda record, fold: fold["predicted"].__setitem__(0, None)),
+    "predictions as text": edited(lambda record, fold: fold.update(predicted="0101")),
+    "predictions that are fractions": edited(lambda record, fold: fold["predicted"].__setitem__(0, 0.5)),
+    "speakers that are numbers": edited(lambda record, fold: fold.update(speaker=[1, 2, 3, 4])),
+    "no speakers": edited(lambda record, fold: fold.pop("speaker")),
+    "scores of three classes": edited(lambda record, fold: [row.pop() for row in fold["scores"]]),
+    "scores that are no numbers": edited(lambda record, fold: fold["scores"][0].__setitem__(0, float("nan"))),
+    "scores too few": edited(lambda record, fold: fold["scores"].pop()),
+    "no seconds": edited(lambda record, fold: fold.pop("seconds")),
+    "endless seconds": edited(lambda record, fold: fold.update(seconds=float("inf"))),
+    "a curve of two lengths": edited(lambda record, fold: fold["curve"]["loss"].pop()),
+    "a curve that is a text": edited(lambda record, fold: fold.update(curve="steep")),
+    "dimensions that are a list": edited(lambda record, fold: fold.update(dimensions=["valence"])),
+    "a dimension of other length": edited(lambda record, fold: fold.update(dimensions={"v": SHORT})),
+    "a validation that is a text": edited(lambda record, fold: fold.update(validation="none")),
+    "a validation without rows": edited(lambda record, fold: fold.update(validation={"predicted": [1]})),
+    "an origin that is a text": edited(lambda record, fold: record.update(origin="here")),
+    "another field": edited(lambda record, fold: record.update(extra=1)),
+}
+
+
+def shown(record):
+    """All that a table takes from a record."""
+    return describe([record]), learning_curves(record), recalls({"x": [record]}), record.scores()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, write_corpus):
+    """A corpus, and a folder of runs on it, of two folds."""
+    place = tmp_path_factory.mktemp("made")
+    corpus = write_corpus(place / "ok", takes=1, seconds=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERLIB_CACHE", str(place / "cache"))
+        patch.setenv("SERLIB_PRECISION", "float32")
+        of(corpus, place / "runs", folds=2)
+    return corpus, place / "runs"
+
+
+@pytest.mark.parametrize("damage", RECORDS.values(), ids=RECORDS)
+def test_a_record_that_is_none(made, folder, damage):
+    """A record is damaged or forged: a line with the file and a remedy where a run needs it, and nothing trained.
+
+    Read for itself it is refused too, or so whole that every table can be made of it.
+    """
+    corpus, runs = made
+    shutil.copytree(runs, folder)
+    [path] = folder.glob("*/02-s1.json")
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(InputError) as error:
+        of(corpus, folder, chapter=CHAPTER._replace(train=lambda *_: pytest.fail("trained")), folds=2)
+    line = str(error.value)
+    assert line.startswith(f"{path}: ") or line.startswith(f"{path.parent}: "), line
+    assert "\n" not in line and len(line) < 500 and re.search(r"\. (Delete|Move) ", line), line
+    with contextlib.suppress(InputError):
+        shown(read_record(path))
+
+
+def test_a_record_of_three_hundred_megabytes(made, folder):
+    """Somebody's dump under the name of a record: refused by its size, before it is in memory."""
+    shutil.copytree(made[1], folder)
+    [path] = folder.glob("*/01-s0.json")
+    with path.open("r+b") as file:
+        file.truncate(300 << 20)
+    with pytest.raises(InputError, match=r"01-s0\.json: not a whole run record \(more than 256 MB\)\. Delete it"):
+        read_record(path)
+
+
+def test_weights_that_lie_elsewhere(two, folder):
+    """A forged record names weights far away, `../../x` or `/x`, where there are none: a line, as for any others."""
+    record = of(two[0], folder, folds=1)
+    for place in ("../../x.safetensors", "/nowhere/x.safetensors"):
+        forged = dataclasses.replace(record, folds=[record.folds[0] | {"weights": place}])
+        with pytest.raises(InputError, match=re.escape("x.safetensors: these weights are missing")):
+            load(make_model("linear"), folder, forged, "s0")
