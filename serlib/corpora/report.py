@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 
 from serlib import audio, corpora
 from serlib.audio import RATE, SHORTEST
-from serlib.corpora import iemocap
-from serlib.errors import InputError
+from serlib.cache import digest
+from serlib.corpora import iemocap, leaks
+from serlib.errors import InputError, shown
 from serlib.protocols import DIMENSIONS, MAPPED, PROTOCOLS, SELECTIONS, select
 
 WIDTH = 88  # columns of the report; only a path may be longer
@@ -68,15 +69,16 @@ def headers(paths: pd.Series) -> pd.DataFrame:
 def problems(table: pd.DataFrame, deep: bool = False) -> list[Problem]:
     """What is wrong or odd in a corpus table, its audio files and, in IEMOCAP's layout, its alignments; errors first.
 
-    Of the audio only headers are read, unless it is `deep`: then every utterance is decoded, and what
-    `audio.read_audio` refuses is found, silence among it. Reads, of a corpus of IEMOCAP's size, 30 000 small files.
-    Page: book/your_corpus.
+    Of the audio only headers are read, and 4 kB to find copies, unless it is `deep`: then every utterance is decoded,
+    what `audio.read_audio` refuses is found, silence among it, and copies in another format are. Reads, of a corpus of
+    IEMOCAP's size, 30 000 small files. Page: book/your_corpus.
     """
     heads = headers(table["path"])
-    found = [*_audio(table, heads)]
+    found, same = [*_audio(table, heads)], leaks.recordings(table["path"])
+    sounds = same + table["start"].fillna(0).map(" {}".format) + table["end"].map(" {}".format)
     if deep:
-        found += _decoded(table, {file for level, _, files, _ in found if level == "error" for file in files})
-    found += [*_labels(table), *_counts(table)]
+        found += _decoded(table, {file for level, _, files, _ in found if level == "error" for file in files}, sounds)
+    found += [*_leaks(table, same, sounds), *_labels(table), *_counts(table)]
     if all(Path(path).parts[-4:-2] == ("sentences", "wav") for path in table["path"]):
         found += [*_release(table), *_alignments(table, heads["seconds"])]
     found = [(level, what, list(files), remedy) for level, what, files, remedy in found]
@@ -109,8 +111,11 @@ def _audio(table: pd.DataFrame, heads: pd.DataFrame) -> Findings:
     yield "note", "more than one channel", files[heads["channels"] > 1], "The channels will be averaged."
 
 
-def _decoded(table: pd.DataFrame, known: set[str]) -> Findings:
-    """What decoding finds in files of which no error is `known`; messages that differ in numbers only are one."""
+def _decoded(table: pd.DataFrame, known: set[str], sounds: pd.Series) -> Findings:
+    """What decoding finds in files of which no error is `known`; messages that differ in numbers only are one.
+
+    `sounds` becomes what is heard of each row: two files may hold the same.
+    """
     found = {}
     rows = [row for row in table.itertuples() if row.path not in known]
     for row in tqdm(rows, desc="audio", leave=False, delay=2):
@@ -118,7 +123,7 @@ def _decoded(table: pd.DataFrame, known: set[str]) -> Findings:
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")
             try:
-                audio.read_row(row)
+                sounds[row.Index] = digest(audio.read_row(row).tobytes())
                 said = [("note", str(note.message)) for note in notes if "beyond" in str(note.message)]
             except InputError as error:
                 said = [("error", str(error).removeprefix(f"{row.path}: "))]
@@ -127,6 +132,26 @@ def _decoded(table: pd.DataFrame, known: set[str]) -> Findings:
     for (level, _), (text, files) in found.items():
         what, _, remedy = text.partition(". ")
         yield level, what, files, remedy or "Look whether they were exported well."
+
+
+def _leaks(table: pd.DataFrame, same: pd.Series, sounds: pd.Series) -> Findings:
+    """One person under two names, one recording under two people; `same` are recordings, `sounds` stretches of them."""
+    remedy = "Give one person one name; to two people, names that differ in more than case, zeros and the invisible."
+    for column, level in {"speaker": "error", "session": "note"}.items():
+        groups = leaks.alike(table[column])
+        names = "; ".join(", ".join(map(ascii, group)) for group in groups)
+        rows = table[column].isin(sum(groups, []))
+        yield level, f"{column}s that may be one: {shown(names, 300)}", table.loc[rows, "path"], remedy
+    people = table["speaker"].groupby(sounds).transform("nunique")
+    twice, both, overlap = sounds.duplicated(keep=False), {*table.index[people > 1]}, set()
+    for one, other, whole in leaks.overlaps(table, same):
+        (both if whole else overlap).update((one, other))
+    remedy = "A fold would test on what it was trained on. Give it to the one who speaks, and remove the other row."
+    yield "error", "one recording under two speakers", table.loc[sorted(both), "path"], remedy
+    remedy = "Who speaks in both? Correct start and end, unless two people talk at once."
+    yield "note", "stretches of two speakers overlap", table.loc[sorted(overlap - both), "path"], remedy
+    remedy = "It counts as often as it stands there, and a fold that deals utterances has it on both sides."
+    yield "note", "one recording several times", table.loc[twice & (people == 1), "path"], remedy
 
 
 def _labels(table: pd.DataFrame) -> Findings:

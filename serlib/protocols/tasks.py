@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from serlib.corpora.leaks import on_both_sides
 from serlib.errors import InputError
 from serlib.protocols.folds import Fold, Group, Sides
 
@@ -182,9 +183,12 @@ def levels_of(chosen: pd.DataFrame, discretise: Callable) -> dict[str, np.ndarra
 def make_task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[Group] | Sides, auxiliary=None) -> Task:
     """Test on a side, choose on another where there is one, train on the rest.
 
-    Raises InputError where nothing is left to train on, or a class is not there to be learnt. Page: book/which_iemocap.
+    Raises InputError where nothing is left to train on, a class is not there to be learnt, or one person or recording
+    stands under two speakers (but for protocols that are there to leak). Page: book/which_iemocap.
     """
     corpus, folds = chosen.attrs.get("corpus", "this corpus"), []
+    if not protocol.startswith("leaky_") and (leak := on_both_sides(chosen)):
+        raise InputError(f"{protocol} on {corpus}: {leak}; `python -m serlib corpus check` names all.")
     for name, test, *validation in sides:
         choose = validation[0] if validation else np.zeros_like(test)
         train = np.flatnonzero(~test & ~choose)

@@ -163,7 +163,93 @@ AUDIO = {
 }
 
 
-@pytest.mark.parametrize(("make", "expected"), AUDIO.values(), ids=AUDIO)
+def named(folder, **people):
+    """Give other names to speakers: `s0="03"`."""
+    table = pd.read_csv(folder / "table.csv", dtype="string")
+    table.assign(speaker=table["speaker"].replace(people)).to_csv(folder / "table.csv", index=False)
+    return folder
+
+
+def copied(folder, name, to):
+    """Put what one file holds in the place of another, in the other's format."""
+    if name.endswith(to[-4:]):
+        shutil.copy(folder / name, folder / to)
+    else:
+        sound(folder / to, soundfile.read(folder / name)[0])
+    return folder
+
+
+def talk(folder, *times):
+    """All rows are stretches of one recording, of which these are the first."""
+    rest = [(10 + n, 11 + n) for n in range(20 - len(times))]
+    starts, ends = zip(*times, *rest, strict=True)
+    sound(folder / "talk.wav", np.tile(NOISE, 20))
+    return edit(folder, file="talk.wav", start=list(map(str, starts)), end=list(map(str, ends)))
+
+
+# A3: what was done to the table or its files; what the check must say.
+OTHER = "s1_anger_0.wav"
+LEAKS = {
+    "03 and 3": (lambda f: checked(named(f, s0="03", s1="3")), r"error +8  speakers that may be one: '03', '3'\n"),
+    "s01 and s1": (
+        lambda f: checked(named(f, s0="s01", s1="s1")),
+        r"error +8  speakers that may be one: 's01', 's1'\n",
+    ),
+    "a space of no width": (
+        lambda f: checked(named(f, s0="ann\u200ba", s1="anna")),
+        r"error +8  speakers that may be one: 'ann\\u200ba', 'anna'\n.*\n +Give one person one name",
+    ),
+    "é and e with an accent": (
+        lambda f: checked(named(f, s0="Ren\xe9", s1="Rene\u0301")),
+        r"error +8  speakers that may be one: 'Ren\\xe9', 'Rene\\u0301'\n",
+    ),
+    "Anna and anna": (
+        lambda f: checked(named(f, s0="Anna", s1="anna")),
+        r"error +8  speakers that may be one: 'Anna', 'anna'",
+    ),
+    "no task of 03 and 3": (
+        lambda f: checked(named(f, s0="03", s1="3")),
+        r"li2018 +no  on tones: the speakers '03', '3' may be one(?s:.*)leaky_random_utterances +ok",
+    ),
+    "03, 30 and 33": (lambda f: checked(named(f, s0="03", s1="30", s2="33")), "none found"),
+    "sessions 01 and 1": (
+        lambda f: checked(edit(f, session=["01"] * 4 + ["1"] * 4 + ["2"] * 12)),
+        r"note +8  sessions that may be one: '01', '1'\n",
+    ),
+    "one file under two speakers": (
+        lambda f: checked(edit(f, file={4: ONE}, utterance_id=[f"u{n}" for n in range(20)])),
+        r"error +2  one recording under two speakers(?s:.*)li2018 +no  on tones: u0 and u4 are one stretch",
+    ),
+    "one file by another way": (
+        lambda f: checked(edit(f, file={4: f"../tones/{ONE}"}, utterance_id=[f"u{n}" for n in range(20)])),
+        r"error +2  one recording under two speakers",
+    ),
+    "a copy under two speakers": (
+        lambda f: checked(copied(f, ONE, OTHER)),
+        r"error +2  one recording under two speakers\n +first: s0_anger_0\.wav\n +A fold would test on what",
+    ),
+    "a copy in another format, decoded": (
+        lambda f: checked(edit(copied(f, ONE, "a.flac"), file={4: "a.flac"}), "--deep"),
+        "error +2  one recording under two speakers",
+    ),
+    "a copy of the same speaker": (
+        lambda f: checked(copied(f, ONE, "s0_neutral_0.wav")),
+        r"note +2  one recording several times",
+    ),
+    "stretches that overlap": (
+        lambda f: checked(talk(f, (0, 1), (1, 2), (2, 3), (3, 4), (0.5, 1.5))),
+        r"error +3  one recording under two speakers",
+    ),
+    "turns that overlap a little": (
+        lambda f: checked(talk(f, (0, 1), (1, 2), (2, 3), (3, 4), (3.9, 4.5))),
+        r"note +2  stretches of two speakers overlap",
+    ),
+    "turns that do not": (lambda f: checked(talk(f, (0, 1), (1, 2), (2, 3), (3, 4), (4, 4.5))), "none found"),
+}
+TABLE = AUDIO | LEAKS
+
+
+@pytest.mark.parametrize(("make", "expected"), TABLE.values(), ids=TABLE)
 def test_what_is_said(make, expected, tones, tmp_path, capsys):
     """Else a reader would train on what the line describes without a word, or meet a traceback that names no file."""
     said = make(shutil.copytree(tones, tmp_path / "tones"))
