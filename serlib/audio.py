@@ -27,7 +27,10 @@ _STREAMED = 0x7F000000  # bytes; from here on a header says that nobody knew the
 
 
 class Header(NamedTuple):
-    """What an audio file says of itself: rate in Hz, channels, seconds, and how many more seconds it should hold."""
+    """What an audio file says of itself: rate in Hz, channels, seconds, and how many more seconds it should hold.
+
+    Page: book/your_corpus.
+    """
 
     rate: int
     channels: int
