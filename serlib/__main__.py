@@ -10,7 +10,7 @@ from pathlib import Path
 
 import serlib
 from serlib import corpora
-from serlib.corpora import report, synthetic
+from serlib.corpora import heal, report, synthetic
 from serlib.errors import InputError
 from serlib.runs import behaviour, cluster, queue
 
@@ -87,9 +87,12 @@ def _positive(text: str) -> int:
 
 def _make(path: str | None, size: str, seed: int | None) -> int:
     if path is None:
-        table = synthetic.load_synthetic(size)
+        table = heal.load_synthetic(size)
     else:
-        table = corpora.read_path(synthetic.make_synthetic(Path(path).expanduser().resolve(), size, seed or 0))
+        root = synthetic.make_synthetic(Path(path).expanduser().resolve(), size, seed or 0)
+        if wrong := heal.damage(root):  # it was there before
+            raise InputError(f"{root} is damaged ({wrong}). Remove it, and make it again.")
+        table = corpora.read_path(root)
     print(f"{report.location(table)}: {len(table)} utterances")
     return 0
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,10 +64,30 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     records = [row | {"votes": "; ".join(row["votes"]) or None} for row in rows.values()]
     table = pd.DataFrame.from_records(records).astype(kinds)
     note = root / SYNTHETIC
-    name = note.read_text("utf-8").split()[0] if note.is_file() else "iemocap"
+    made = [*(note.read_text("utf-8", "replace").split() if note.is_file() else ()), "?"][0]
+    name = made if made.startswith("synthetic") else "iemocap"
+    if name == "iemocap" and _is_synthetic(table):  # it has lost its note
+        name = "synthetic:full" if len(table) > 1000 else "synthetic"
     part = "" if {*sessions} == {1, 2, 3, 4, 5} else f", sessions {'+'.join(map(str, sorted(sessions)))}"
     table.attrs["corpus"] = name + part
     return table
+
+
+def _is_synthetic(table: pd.DataFrame) -> bool:
+    """Whether the words are those of the synthetic corpus's script, or its alignments have the scores that it writes.
+
+    Its phrases are in a tenth of the transcripts at least; each score is -1000 times the length.
+    """
+    of = tomllib.loads(Path(__file__).with_name("synthetic.toml").read_text("utf-8"))
+    phrases = [*of["sentences"]["clauses"], *sum(of["script"].values(), [])]
+    known = "|".join(re.escape(phrase) for phrase in phrases if len(phrase) > 20)
+    if table["transcript"].str.contains(known, case=False).fillna(False).mean() > 0.1:
+        return True
+    scores = []
+    for path in table["path"].iloc[:5]:
+        if (file := alignment_path(path, "phseg")).is_file():
+            scores += re.findall(r"^ *(\d+) +(\d+) +(-\d+) ", "\n".join(_lines(file)), re.M)
+    return bool(scores) and all(int(score) == 1000 * (int(one) - int(end) - 1) for one, end, score in scores)
 
 
 def alignment_path(wav: str | Path, kind: str = "wdseg") -> Path:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from serlib import audio
+from serlib.corpora.heal import load_synthetic
 from serlib.corpora.iemocap import read_iemocap
-from serlib.corpora.synthetic import load_synthetic
 from serlib.errors import InputError
 
 _known = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))

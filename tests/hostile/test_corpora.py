@@ -1,5 +1,6 @@
 """Hostile corpora, a line each: what was done to a folder of speech, and what must be said of it."""
 
+import filecmp
 import re
 import shutil
 import struct
@@ -12,7 +13,10 @@ import soundfile
 
 from serlib.__main__ import main
 from serlib.audio import RATE, read_audio
+from serlib.corpora import load, synthetic
+from serlib.corpora.report import location
 from serlib.errors import InputError
+from serlib.protocols import li2018
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE).astype(np.float32)
 ONE = "s0_anger_0.wav"
@@ -247,6 +251,80 @@ LEAKS = {
     "turns that do not": (lambda f: checked(talk(f, (0, 1), (1, 2), (2, 3), (3, 4), (4, 4.5))), "none found"),
 }
 TABLE = AUDIO | LEAKS
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The small synthetic corpus, as it lies in a cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERLIB_CACHE", str(tmp_path_factory.mktemp("made")))
+        return location(load()), load()
+
+
+# A5: what was taken from a synthetic corpus; it must not pass for IEMOCAP.
+UNNAMED = {
+    "its note": lambda root: (root / "SYNTHETIC.txt").unlink(),
+    "its note, emptied": lambda root: (root / "SYNTHETIC.txt").write_text(""),
+    "its note, overwritten": lambda root: (root / "SYNTHETIC.txt").write_text("iemocap"),
+    "its note and the transcripts": lambda root: [
+        (root / "SYNTHETIC.txt").unlink(),
+        *(shutil.rmtree(folder) for folder in root.glob("Session*/dialog/transcriptions")),
+    ],
+    "its note and the alignments": lambda root: [
+        (root / "SYNTHETIC.txt").unlink(),
+        *(shutil.rmtree(folder) for folder in root.glob("Session*/sentences/ForcedAlignment")),
+    ],
+}
+
+
+@pytest.mark.parametrize("take", UNNAMED.values(), ids=UNNAMED)
+def test_a_synthetic_corpus_without(take, made, tmp_path, monkeypatch):
+    """Else a score on synthetic speech would stand in a column that says IEMOCAP."""
+    root = shutil.copytree(made[0], tmp_path / "IEMOCAP_full_release")
+    take(root)
+    monkeypatch.setenv("SERLIB_IEMOCAP", str(root))
+    assert li2018(load()).corpus == "synthetic"
+
+
+# B11: what happened to the synthetic corpus in the cache; it must be as before, and the command say what it did.
+WAV = "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
+LABELS, SPOKEN = (f"Session1/dialog/{kind}/Ses01F_impro01.txt" for kind in ("EmoEvaluation", "transcriptions"))
+DAMAGE = {
+    "a wav deleted": lambda root: (root / WAV).unlink(),
+    "a wav cut in half": lambda root: cut(root / WAV),
+    "a bit of a wav flipped": lambda root: claim(root / WAV, 10_000, "B", 77),
+    "labels emptied": lambda root: (root / LABELS).write_text(""),
+    "a transcript deleted": lambda root: (root / SPOKEN).unlink(),
+    "all of it deleted": lambda root: [shutil.rmtree(folder) for folder in root.glob("Session*")],
+    "its note deleted": lambda root: (root / "SYNTHETIC.txt").unlink(),
+    "its digests torn, a wav cut": lambda root: (cut(root / "SUMS.json"), cut(root / WAV)),
+    "its digests deleted, a wav cut": lambda root: ((root / "SUMS.json").unlink(), cut(root / WAV)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_synthetic_corpus_heals(damage, made, tmp_path, monkeypatch, capsys):
+    """Else every chapter would stop at the damaged file, or train on it, and making the corpus repeat the error."""
+    whole, before = made
+    if damage is not DAMAGE["a wav deleted"]:  # once in earnest
+        monkeypatch.setattr(synthetic, "make_synthetic", lambda root, size: shutil.copytree(whole, root))
+    root = shutil.copytree(whole, tmp_path / "cache" / whole.name)
+    damage(root)
+    with pytest.warns(UserWarning, match="is damaged .*and is made again"):
+        assert main(["corpus", "make"]) == 0
+    after = load()
+    assert capsys.readouterr().out == f"{root}: 210 utterances\n" and after.attrs == before.attrs
+    pd.testing.assert_frame_equal(after.drop(columns="path"), before.drop(columns="path"))
+    assert all(map(filecmp.cmp, before["path"], after["path"])) and not list(root.parent.glob("*.damaged"))
+
+
+def test_a_folder_of_yours_is_not_made_again(made, tmp_path, capsys):
+    """Else `corpus make PATH` would call a damaged folder whole, or delete what is yours."""
+    shutil.copytree(made[0], tmp_path / "mine")
+    assert main(["corpus", "make", str(tmp_path / "mine")]) == 0
+    cut(tmp_path / "mine" / WAV)
+    assert main(["corpus", "make", str(tmp_path / "mine")]) == 1 and (tmp_path / "mine" / WAV).exists()
+    assert re.search(r"error: .*mine is damaged \(.*\)\. Remove it, and make it again\.\n$", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(("make", "expected"), TABLE.values(), ids=TABLE)

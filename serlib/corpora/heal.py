@@ -1,0 +1,78 @@
+"""The synthetic corpus in the cache, looked through before it is read: a damaged one is made again."""
+
+import contextlib
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import pandas as pd
+
+from serlib.cache import cache_root, contents, locked, write_atomically
+from serlib.corpora import iemocap, synthetic
+from serlib.errors import InputError
+
+SUMS = "SUMS.json"  # in the corpus's folder: the digest of each of its files, by its name
+
+
+def load_synthetic(size: str = "small") -> pd.DataFrame:
+    """As `synthetic.load_synthetic`; where files of it are missing or not as they were made, it is made again.
+
+    It says so, in a warning. Raises InputError as `synthetic.make_synthetic` does. Page: book/your_corpus.
+    """
+    root = cache_root() / f"synthetic-{size}-{synthetic._made_by()}"
+    if root.exists() and (wrong := damage(root)):
+        warnings.warn(f"{root} is damaged ({wrong}), and is made again.", stacklevel=2)
+        with locked(root.with_name(f"{root.name}.healing")):
+            if damage(root):
+                aside = root.with_name(f"{root.name}.damaged")
+                shutil.rmtree(aside, ignore_errors=True)
+                os.replace(root, aside)
+                shutil.rmtree(aside, ignore_errors=True)
+                synthetic.load_synthetic(size)
+    table = synthetic.load_synthetic(size)
+    if not (root / SUMS).exists():
+        with contextlib.suppress(InputError, OSError), write_atomically(root / SUMS) as file:  # or read-only
+            states = _states(root)
+            sums = contents(root / name for name in states)
+            file.write(json.dumps({name: [*state, sums[root / name]] for name, state in states.items()}).encode())
+    return table
+
+
+def damage(root: Path) -> str | None:
+    """What is wrong with a synthetic corpus, against the digests that were taken of it; None where nothing is.
+
+    One that has none yet must be free of what `report.problems` calls an error. Page: book/your_corpus.
+    """
+    try:
+        then, now = json.loads((root / SUMS).read_text("utf-8")), _states(root)
+        touched = [name for name, (*state, _) in then.items() if now.get(name) != state]
+        sums = contents(root / name for name in touched)
+        wrong = [*(name for name in touched if sums[root / name] != then[name][-1]), *(now.keys() - then.keys())]
+        return f"{len(wrong)} files differ, {wrong[0]} the first" if wrong else None
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, TypeError, AttributeError):
+        return f"{SUMS} cannot be read"
+    from serlib.corpora import report  # which needs all of this room
+
+    try:
+        found = report.problems(iemocap.read_iemocap(root))
+    except InputError as error:
+        return str(error)
+    if not (root / iemocap.SYNTHETIC).is_file():
+        return f"{iemocap.SYNTHETIC} is missing"
+    return next((problem.what for problem in found if problem.level == "error"), None)
+
+
+def _states(root: Path) -> dict[str, list[int]]:
+    """Size and time of change of each file of a corpus; what a desktop adds has other names."""
+    found = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            if name.startswith("Ses") or name == iemocap.SYNTHETIC:
+                path = os.path.join(folder, name)
+                state = os.stat(path)
+                found[os.path.relpath(path, root).replace(os.sep, "/")] = [state.st_size, state.st_mtime_ns]
+    return found
