@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import math
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -49,8 +48,10 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """An audio file at a rate that speech may have, not yet read."""
     if not path.is_file():
         raise InputError(f"{path}: no such audio file. Check the path column of the corpus table.")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: you may not read this file. Change its permissions, or ask its owner.")
+    try:
+        path.open("rb").close()
+    except PermissionError as error:
+        raise InputError(f"{path}: you may not read this file. Change its permissions, or ask its owner.") from error
     try:
         with soundfile.SoundFile(path) as file:
             if not RATES[0] <= file.samplerate <= RATES[1]:

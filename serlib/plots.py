@@ -17,6 +17,7 @@ from PIL import Image as pillow
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from serlib.audio import RATE
+from serlib.errors import InputError
 
 FOLLOW, CLOUD = (Path(__file__).with_name(f"{name}.js").read_text("utf-8") for name in ("follow", "cloud"))
 plt.rcParams |= {"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "image.cmap": "cividis"}
@@ -100,6 +101,8 @@ def _webp(figure: Figure) -> str:
 
 def _mp3(waveform: np.ndarray, **how) -> str:
     """A sound in base64: MP3 plays in every browser and is a tenth of a WAV."""
+    if not len(waveform) or not np.isfinite(waveform).all():  # the encoder would end the process
+        raise InputError("This sound has no samples, or NaN or infinite ones, and cannot be played. Look at its array.")
     sound = io.BytesIO()
     soundfile.write(sound, np.clip(waveform, -1, 1), RATE, format="MP3", **how)
     return base64.b64encode(sound.getvalue()).decode()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from serlib.errors import InputError
+from serlib.cache import located
+from serlib.errors import InputError, shown
 
 # IEMOCAP's emotion codes and this book's names; `xxx` is an utterance on which the raters found no majority.
 EMOTIONS = dict(ang="anger", hap="happiness", neu="neutral", sad="sadness", exc="excitement")
@@ -16,11 +17,12 @@ EMOTIONS |= dict(fru="frustration", sur="surprise", fea="fear", dis="disgust", o
 
 SYNTHETIC = "SYNTHETIC.txt"  # the file that says: this is not IEMOCAP, and which synthetic corpus it is
 
-_NUMBER = r"(\d+(?:\.\d+)?)"
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 _SUMMARY = re.compile(rf"\[{_NUMBER} - {_NUMBER}\]\s+(\w+)\s+(\w+)\s+\[{_NUMBER}, {_NUMBER}, {_NUMBER}\]\s*")
 _UTTERANCE = re.compile(r"(Ses\d\d)[FM]_(impro|script)\w*_([FM])\w*")
+_DIALOGUE = re.compile(r"Ses\d\d[FM]_(impro|script)\w*")
 _TRANSCRIPT = re.compile(r"(Ses\w+)\s+\[[^]]*\]:\s*(.*\S)\s*")
-_SEGMENT = re.compile(r"\s*(\d+)\s+(\d+)\s+\S+\s+(\S+?)(?:\(\d+\))?(?:\s.*)?")
+_SEGMENT = re.compile(r"\s*(\d{1,9})\s+(\d{1,9})\s+\S+\s+(\S+?)(?:\(\d+\))?(?:\s.*)?")
 _NO_SPEECH = r"</?s>|<sil>|SIL|\+.*"
 _VOTE = re.compile(r"C-E\d+:\s*(.*?)\s*\(.*")
 _TEXT = ["utterance_id", "path", "session", "speaker", "gender", "scenario", "emotion", "transcript", "votes"]
@@ -41,7 +43,7 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     there, a torn line, an unknown label, an id that stands twice, and missing wavs. Source: Busso et al. (2008).
     Page: book/iemocap.
     """
-    root = Path(root).expanduser().resolve()
+    root = root_of(root)
     root = inner if (inner := root / "IEMOCAP_full_release").is_dir() else root
     if not any(root.glob("Session[1-5]")):
         raise InputError(f"{root} is not IEMOCAP: no folder with Session1 to Session5. Give IEMOCAP_full_release.")
@@ -52,6 +54,8 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
             raise InputError(f"{session} is missing. Copy it there, or leave it out with sessions={there}.")
         labels = session / "dialog" / "EmoEvaluation"
         for file in (files := sorted(labels.glob("Ses*.txt"))):
+            if not _DIALOGUE.fullmatch(file.stem):
+                raise InputError(f"{file}: no dialogue has this name, so it is a copy of another file. Remove it.")
             _read_dialogue(file, session, rows)
         if not files:
             raise InputError(f"{labels} has no Ses*.txt, the label files. Copy the session again.")
@@ -71,6 +75,16 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     part = "" if {*sessions} == {1, 2, 3, 4, 5} else f", sessions {'+'.join(map(str, sorted(sessions)))}"
     table.attrs["corpus"] = name + part
     return table
+
+
+def root_of(folder: str | Path) -> Path:
+    """The whole path of a corpus's folder; InputError where its name is not UTF-8. Page: book/your_corpus."""
+    root = located(folder).resolve()
+    try:
+        os.fspath(root).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{root}: this name is not UTF-8. Rename the folder, in plain letters.") from error
+    return root
 
 
 def _is_synthetic(table: pd.DataFrame) -> bool:
@@ -112,7 +126,7 @@ def read_alignment(path: str | Path) -> pd.DataFrame:
     rows = []
     for number, line in enumerate(lines[1:-1], 2):
         if not (segment := _SEGMENT.fullmatch(line)):
-            raise InputError(f"{path}, line {number} is torn: {line!r}. {_AGAIN}")
+            raise InputError(f"{path}, line {number} is torn: {shown(line)!r}. {_AGAIN}")
         rows.append((int(segment[1]) / 100, (int(segment[2]) + 1) / 100, segment[3]))
     table = pd.DataFrame(rows, columns=["start", "end", "label"]).astype({"label": "string"})
     return table.assign(is_speech=~table["label"].str.fullmatch(_NO_SPEECH).astype(bool))
@@ -135,10 +149,10 @@ def _read_dialogue(file: Path, session: Path, rows: dict[str, dict]) -> None:
         summary = _SUMMARY.fullmatch(line)
         parts = summary and _UTTERANCE.fullmatch(summary[3])
         if not parts or float(summary[1]) >= float(summary[2]):
-            raise InputError(f"{file}, line {number} is torn: {line!r}. {_AGAIN}")
+            raise InputError(f"{file}, line {number} is torn: {shown(line)!r}. {_AGAIN}")
         start, end, name, label, *ratings = summary.groups()
         if label not in EMOTIONS:
-            raise InputError(f"{file}, line {number}: label {label!r}, none of {', '.join(EMOTIONS)}. {_AGAIN}")
+            raise InputError(f"{file}, line {number}: label {shown(label)!r}, none of {', '.join(EMOTIONS)}. {_AGAIN}")
         if name in rows:
             raise InputError(f"{file}, line {number}: {name} stands twice. Remove one of its two lines.")
         row = dict(utterance_id=name, path=str(session / "sentences" / "wav" / file.stem / f"{name}.wav"))

@@ -24,7 +24,9 @@ TOLERANCE = 0.1  # seconds by which two statements about one length may differ
 KNOWN = {*corpora.EMOTIONS.values(), *iemocap.EMOTIONS.values(), *MAPPED}
 
 # A header, segments, the total score; the group is the last frame of the last segment.
-_ALIGNMENT = re.compile(rb"[^\n]*\n(?:[ \t]*\d+[ \t]+(\d+)[ \t]+\S+[ \t]+\S[^\n]*\n)+[ \t]*Total score[^\n]*\s*")
+_ALIGNMENT = re.compile(
+    rb"[^\n]*\n(?:[ \t]*\d{1,9}[ \t]+(\d{1,9})[ \t]+\S+[ \t]+\S[^\n]*\n)+[ \t]*Total score[^\n]*\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Problem:
 
 def location(table: pd.DataFrame) -> Path:
     """The folder of a corpus: that of its table.csv, or the deepest that holds all audio. Page: book/your_corpus."""
+    if "folder" in table.attrs:
+        return Path(table.attrs["folder"])
     folders = [os.path.dirname(path) for path in table["path"].unique()]
     try:
         common = Path(os.path.commonpath(folders))
@@ -108,6 +112,10 @@ def _audio(table: pd.DataFrame, heads: pd.DataFrame) -> Findings:
     for rate in sorted(heads["rate"].dropna().unique()):
         if rate != RATE:
             yield "note", f"at {rate:g} Hz", files[heads["rate"] == rate], f"Will be resampled to {RATE} Hz."
+    where = table.attrs.get("folder", "")
+    away = [not os.path.normpath(path).startswith(os.path.join(where, "")) for path in files] if where else []
+    remedy = "Move it into the folder, or it will be missing where the folder is copied to."
+    yield "note", "audio outside of the corpus's folder", files[away] if where else (), remedy
     yield "note", "more than one channel", files[heads["channels"] > 1], "The channels will be averaged."
 
 
@@ -169,7 +177,7 @@ def _labels(table: pd.DataFrame) -> Findings:
     unrated = rated.any() & ratings.isna().any(axis=1)
     remedy = "A protocol on ratings learns of each the dimensions that it has, and leaves out those without any."
     yield "note", "without all three ratings, which others have", files[unrated], remedy
-    names = ", ".join(emotion[unknown].value_counts().index)
+    names = shown(", ".join(map(shown, emotion[unknown].value_counts().index)), 300)
     remedy = "They are kept as they are, and no protocol has a class for them. Rename those that are a known emotion."
     yield "note", f"emotions that this book has no name for: {names}", files[unknown], remedy
     yield "note", "without an emotion", files[emotion.isna()], "They take part only where ratings are learnt."
@@ -195,8 +203,21 @@ def _release(table: pd.DataFrame) -> Findings:
     there = {str(wav) for folder in folders for wav in folder.glob("*/Ses*.wav")}
     silent = table["path"] if table["transcript"].isna().all() else ()
     yield "error", "without a transcript", silent, "Copy dialog/transcriptions again from the release."
-    remedy = "A label file is missing or cut off. Copy dialog/EmoEvaluation again from the release."
+    dialogues = table.groupby(table["path"].map(os.path.dirname))
+    last = table.loc[dialogues["path"].tail(1).index]
+    files = last["path"].map(_transcripts)
+    missing = files[~files.map(os.path.isfile)]
+    yield "error", "missing transcripts of a dialogue", missing, "Copy dialog/transcriptions again from the release."
+    torn = files[last["transcript"].isna()].drop(missing.index)
+    yield "error", "transcripts that were cut off", torn, "Copy dialog/transcriptions again from the release."
+    remedy = "A label file is missing or cut off, or the wav a copy. Copy dialog/EmoEvaluation again from the release."
     yield "error", "wavs without a label", sorted(there - {*table["path"]}), remedy
+
+
+def _transcripts(wav: str) -> str:
+    """Where the transcripts of a dialogue are."""
+    folder = Path(wav).parent
+    return str(folder.parents[2] / "dialog" / "transcriptions" / f"{folder.name}.txt")
 
 
 def _alignments(table: pd.DataFrame, seconds: pd.Series) -> Findings:
@@ -223,12 +244,12 @@ def _end(alignment: Path) -> float:
 def report(table: pd.DataFrame, found: list[Problem]) -> str:
     """A corpus table, the `problems` found in it, and which protocols run on it, as text. Page: book/your_corpus."""
     where = location(table)
-    lines = [str(table.attrs.get("corpus", "corpus")), str(where), "", *_summary(table), "", "problems"]
+    lines = [shown(table.attrs.get("corpus", "corpus")), shown(where, 4096), "", *_summary(table), "", "problems"]
     for problem in found:
         first = Path(problem.first)
         name = first.relative_to(where) if first.is_relative_to(where) else first
         lines += [_line("  ", f"{problem.level:5}{problem.count:7}", problem.what)]
-        lines += [f"{'':16}first: {name}", _line(f"{'':16}", "", problem.remedy)]
+        lines += [f"{'':16}first: {shown(name, 4096)}", _line(f"{'':16}", "", problem.remedy)]
     lines += [] if found else ["  none found"]
     for title, leaky in (("protocols", False), ("for demonstration only: they leak what is tested", True)):
         chosen = [protocol for protocol in PROTOCOLS if protocol.__name__.startswith("leaky_") == leaky]
@@ -239,6 +260,7 @@ def report(table: pd.DataFrame, found: list[Problem]) -> str:
 def _line(head: str, state: str, text: str) -> str:
     """A line that goes on below its text where it is wider than the report."""
     head += f"{state}  " if state else ""
+    text = "".join(c if c == "\N{NO-BREAK SPACE}" else shown(c) for c in text)
     wrapped = textwrap.wrap(text, WIDTH - len(head), break_long_words=False, break_on_hyphens=False)
     return head + f"\n{' ' * len(head)}".join(wrapped).replace("\N{NO-BREAK SPACE}", " ")
 
@@ -263,7 +285,8 @@ def _summary(table: pd.DataFrame) -> list[str]:
 
 
 def _counted(counts: pd.Series) -> str:
-    return ", ".join(f"{count} {name}".replace(" ", "\N{NO-BREAK SPACE}") for name, count in counts.items())
+    said = [f"{count} {shown(name)}".replace(" ", "\N{NO-BREAK SPACE}") for name, count in counts.items()]
+    return ", ".join(said[:30] + [f"{len(said) - 30} more"] * (len(said) > 30))
 
 
 def _runs(protocol: Callable, table: pd.DataFrame) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Every corpus becomes one table, a row per utterance: reading, checking, loading by name."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from serlib import audio
+from serlib.cache import cache_root, located
 from serlib.corpora.heal import load_synthetic
-from serlib.corpora.iemocap import read_iemocap
-from serlib.errors import InputError
+from serlib.corpora.iemocap import read_iemocap, root_of
+from serlib.errors import InputError, shown
 
 _known = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 COLUMNS, EMOTIONS, OPEN_CORPORA = _known["columns"], _known["emotions"], _known["open"]
@@ -27,7 +29,7 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
         raise InputError(f"{source}: the table has no rows.")
     for column in ("utterance_id", "path", "speaker", "emotion"):
         if column not in table:
-            raise InputError(f"{source}: the column {column!r} is missing; found {', '.join(map(str, table))}.")
+            raise InputError(f"{source}: the column {column!r} is missing; found {_names(table)}.")
     table = table.reindex(columns=[*COLUMNS, *(c for c in table if c not in COLUMNS)]).reset_index(drop=True)
     for column, kind in COLUMNS.items():
         if not pd.api.types.is_numeric_dtype(table[column]):  # a blank more or less makes nobody another speaker
@@ -35,10 +37,18 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
         try:
             table[column] = table[column].astype(kind)
         except (ValueError, TypeError) as error:
-            raise InputError(f"{source}: column {column!r} should hold numbers ({error}).") from error
-    wrong = {f"{column} is empty": table[column].isna() for column in ("utterance_id", "path", "speaker")}
+            row = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
+            where, value = row.to_numpy().argmax(), shown(table.loc[row, column].iloc[0])
+            what = f"column {column!r} should hold numbers, and row {where + 1} has {value!r}"
+            raise InputError(f"{source}: {what}. Write a number, with a decimal point, or leave it empty.") from error
+    wrong = {
+        f"{'file' if column == 'path' else column} is empty": table[column].isna()
+        for column in ("utterance_id", "path", "speaker")
+    }
     wrong["this utterance_id stands there twice"] = table["utterance_id"].duplicated()
     wrong["duration is not positive"] = (table["duration"] <= 0) | np.isinf(table["duration"])
+    for column in ("start", "end"):
+        wrong[f"{column} is infinite"] = np.isinf(table[column])
     wrong["start is negative"] = table["start"] < 0
     wrong["end is not after start"] = table["end"] <= table["start"].fillna(0)
     for column, values in {"gender": ("female", "male"), "scenario": ("improvised", "scripted")}.items():
@@ -46,9 +56,14 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
     for reason, rows in wrong.items():
         if rows.any():
             row = rows.to_numpy().argmax()
-            where = f"row {row + 1} ({table['utterance_id'].iloc[row]})"
-            raise InputError(f"{source}: {where}: {reason}; {rows.sum()} such rows. Correct the table.")
+            where = f"row {row + 1} ({shown(table['utterance_id'].iloc[row])})"
+            remedy = "Fill it in, or remove the row." if reason.endswith("empty") else "Correct the table."
+            raise InputError(f"{source}: {where}: {reason}; {rows.sum()} such rows. {remedy}")
     return table
+
+
+def _names(table: pd.DataFrame) -> str:
+    return shown(", ".join(map(str, table)), 300)
 
 
 def read_path(path: str | Path) -> pd.DataFrame:
@@ -56,12 +71,17 @@ def read_path(path: str | Path) -> pd.DataFrame:
 
     Raises InputError when it is neither, and as `read_folder` and `read_iemocap` do. Page: book/your_corpus.
     """
-    path = Path(path).expanduser()
+    path = located(path)
     if path.is_file():
         raise InputError(f"{path} is a file. Give a folder; if this is an archive, unpack it first.")
     if not path.is_dir():
         raise InputError(f"{path}: no such folder. Give the folder that holds table.csv and the audio.")
-    if (path / "table.csv").is_file():
+    try:
+        os.scandir(path).close()
+        has_table = (path / "table.csv").is_file()
+    except PermissionError as error:
+        raise InputError(f"{path}: you may not read this folder. Change its permissions, or ask its owner.") from error
+    if has_table:
         return read_folder(path)
     if any(path.glob("Session[1-5]")) or (path / "IEMOCAP_full_release").is_dir():
         return read_iemocap(path)
@@ -75,17 +95,28 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
     votes, duration, start, end, utterance_id` are taken where they stand. Emotions are renamed to this book's names.
     Raises InputError when the table cannot be read or is not sound, or audio cannot. Page: book/your_corpus.
     """
-    folder = Path(folder).expanduser().resolve()
+    folder = root_of(folder)
     source = folder / "table.csv"
     try:
         kinds = dict(dtype="string", encoding="utf-8-sig", keep_default_na=False)  # "None" may be what somebody says
         table = pd.read_csv(source, skipinitialspace=True, **kinds).rename(columns=str.strip)
+    except PermissionError as error:
+        raise InputError(f"{source}: you may not read this file. Change its permissions, or ask its owner.") from error
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{source}: not a readable UTF-8 CSV table ({error}). See 'Your own corpus'.") from error
+        raise InputError(
+            f"{source}: not a readable UTF-8 CSV table ({shown(error, 200)}). See 'Your own corpus'."
+        ) from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas then takes the first field of a row for its name
         raise InputError(f"{source}: the rows have more fields than the heading has names. Complete the heading.")
+    names = [*table]
+    if twice := [name for name in names if names.count(name) > 1 or f"{name}.1" in names]:  # pandas numbers the second
+        raise InputError(f"{source}: the column {shown(twice[0])!r} stands twice. Remove or rename one of the two.")
     if "file" not in table:
-        raise InputError(f"{source}: the column 'file' is missing; found {', '.join(table.columns)}.")
+        separated = len(names) == 1 and re.search(r"[;\t|]", names[0])
+        remedy = f"Its fields are separated by {separated[0]!r}: save it with commas" if separated else "Complete it"
+        if any(name.lower() == "file" for name in names):
+            remedy = "Write the names of columns in small letters"
+        raise InputError(f"{source}: the column 'file' is missing; found {_names(table)}. {remedy}.")
     table["file"] = table["file"].str.strip().replace("", pd.NA)
     table["path"] = table["file"].map(lambda file: str(folder / file), na_action="ignore")
     if "utterance_id" not in table:  # the file's name; with its folder, and where it starts, if there are several such
@@ -104,7 +135,7 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
     table["duration"] = table["duration"].fillna(table["end"] - table["start"].fillna(0))
     rest = table["duration"].isna()  # without an end: to the end of the file
     table.loc[rest, "duration"] = _durations(table.loc[rest, "path"]) - table.loc[rest, "start"].fillna(0)
-    table.attrs["corpus"] = folder.name
+    table.attrs |= {"corpus": folder.name, "folder": str(folder)}
     return table
 
 
@@ -127,10 +158,17 @@ def read_audb(name: str) -> pd.DataFrame:
         import audb
     except ImportError as error:
         raise InputError(f"Loading {name!r} from the network needs audb: pip install audb.") from error
+    own = None if os.path.isdir(audb.default_cache_root()) else str(cache_root() / "audb")  # nothing in your home
     version, emotions, ratings = (OPEN_CORPORA[name].get(key, {}) for key in ("version", "emotion", "ratings"))
-    people = ["speaker"] if "speaker" in audb.info.header(name, version=version) else []
-    wanted = [*emotions, *sum(ratings.values(), []), "files", *people]
-    database = audb.load(name, version=version, tables=wanted, sampling_rate=16000, mixdown=True)
+    try:
+        header = audb.info.header(name, version=version, cache_root=own)
+        people = ["speaker"] if "speaker" in header else []
+        wanted = [*emotions, *sum(ratings.values(), []), "files", *people]
+        what = dict(version=version, tables=wanted, sampling_rate=16000, mixdown=True, cache_root=own)
+        database = audb.load(name, **what)
+    except Exception as error:  # audb says in many ways that it did not reach its servers
+        why = f"{name} {version} cannot be fetched through audb ({type(error).__name__}: {shown(error, 200)})"
+        raise InputError(f"{why}. Is there a network? Or put the corpus into a folder below SERLIB_DATA.") from error
     emotion = pd.concat([database[table].get() for table in emotions])["emotion"]
     files = database["files"].get().loc[emotion.index]
     gender = files["speaker"].map(database["speaker"].get()["gender"] if people else {})
@@ -151,6 +189,8 @@ def load(name: str | None = None) -> pd.DataFrame:
     audb serves) or the path of a folder with a `table.csv`; `SERLIB_IEMOCAP` the path of the licensed corpus. Raises
     InputError when there is no such corpus, with the ways to name one. Page: book/your_corpus.
     """
+    if name is not None and not name.strip():
+        raise InputError("The name of the corpus is empty. Name one, such as synthetic, or give the path of a folder.")
     iemocap, data = os.environ.get("SERLIB_IEMOCAP"), os.environ.get("SERLIB_DATA")
     name = name or os.environ.get("SERLIB_CORPUS") or ("iemocap" if iemocap else "synthetic")
     if name.partition(":")[0] == "synthetic":
@@ -167,7 +207,7 @@ def load(name: str | None = None) -> pd.DataFrame:
         return read_audb(name)
     looked = f" under SERLIB_DATA={data}" if data else ""
     known = ", ".join(("synthetic", "synthetic:full", "iemocap", *OPEN_CORPORA, "a folder under SERLIB_DATA"))
-    raise InputError(f"There is no corpus {name!r}{looked}. Name one ({known}), or give the path of a folder.")
+    raise InputError(f"There is no corpus {shown(name)!r}{looked}. Name one ({known}), or give the path of a folder.")
 
 
 def votes_of(table: pd.DataFrame, raters: int = 2) -> pd.DataFrame:

@@ -295,8 +295,8 @@ RELEASES = {
     ),
     "a transcript file missing": (
         lambda root: (root / SPOKEN).unlink(),
-        r"note +\d\d  without a transcript, which others have",
-        0,
+        r"(?s)error +1  missing transcripts of a dialogue.*note +\d\d  without a transcript, which others have",
+        1,
     ),
 }
 

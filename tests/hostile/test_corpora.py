@@ -1,10 +1,14 @@
 """Hostile corpora, a line each: what was done to a folder of speech, and what must be said of it."""
 
 import filecmp
+import os
 import re
 import shutil
+import socket
 import struct
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +18,10 @@ import soundfile
 from serlib.__main__ import main
 from serlib.audio import RATE, read_audio
 from serlib.corpora import load, synthetic
+from serlib.corpora.iemocap import alignment_path, read_alignment
 from serlib.corpora.report import location
 from serlib.errors import InputError
+from serlib.plots import player
 from serlib.protocols import li2018
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE).astype(np.float32)
@@ -250,7 +256,156 @@ LEAKS = {
     ),
     "turns that do not": (lambda f: checked(talk(f, (0, 1), (1, 2), (2, 3), (3, 4), (4, 4.5))), "none found"),
 }
-TABLE = AUDIO | LEAKS
+
+LONG = "x" * 20_000_000
+
+
+def table(folder, text, encoding="utf-8"):
+    """Replace the table."""
+    (folder / "table.csv").write_text(text, encoding)
+    return folder
+
+
+def heading(folder, names):
+    """Other names of the columns."""
+    rows = (folder / "table.csv").read_text().splitlines()[1:]
+    return table(folder, "\n".join([names, *rows]))
+
+
+def separated(folder, by):
+    return table(folder, (folder / "table.csv").read_text().replace(",", by))
+
+
+def refused(call, *arguments):
+    """What is said when something is called."""
+    try:
+        call(*arguments)
+    except InputError as error:
+        return f"refused: {error}"
+    return "nothing"
+
+
+def aligned(folder, digits):
+    """An alignment with a number of so many digits."""
+    segment = f"{'9' * digits} 9 -9 SIL"
+    (folder / "a.wdseg").write_text(f"SFrm EFrm SegAScr Word\n{segment}\n Total score: 9\n")
+    return folder / "a.wdseg"
+
+
+# C13, E15: what was done; what must be said.
+SAID = {
+    "a player of NaN": (
+        lambda f: refused(player, np.where(NOISE > 0.4, np.nan, NOISE), "speech"),
+        r"refused: This sound has no samples, or NaN or infinite ones, and cannot be played\. Look at its array\.",
+    ),
+    "a player of infinity": (lambda f: refused(player, NOISE + np.inf, "speech"), "refused: This sound has"),
+    "a player of nothing": (lambda f: refused(player, NOISE[:0], "speech"), "refused: This sound has no samples"),
+    "an infinite start": (
+        lambda f: checked(edit(f, start={3: "inf"})),
+        r"error: .*row 4 \(s0_sadness_0\): start is infinite; 1 such rows\. Correct the table\.",
+    ),
+    "an infinite end": (lambda f: checked(edit(f, end={3: "1e999"})), r"error: .*row 4 .*: end is infinite"),
+    "read to infinity": (lambda f: heard(f / ONE, 0.0, np.inf), "refused: .*is no stretch of a file. Correct"),
+    "read from nowhere": (lambda f: heard(f / ONE, np.nan, 1.0), "refused: .*is no stretch of a file. Correct"),
+    "read from before": (lambda f: heard(f / ONE, -1.0, 1.0), "refused: .*is no stretch of a file. Correct"),
+    "emotion twice but for a blank": (
+        lambda f: checked(heading(f, "file,emotion,emotion ")),
+        r"error: .*the column 'emotion' stands twice\. Remove or rename one",
+    ),
+    "emotion twice": (lambda f: checked(heading(f, "file,emotion,emotion")), r"error: .*'emotion' stands twice\."),
+    "Latin-1 in the folder's name": (
+        lambda f: checked(f.rename(os.fsdecode(os.fsencode(f.parent) + b"/Gef\xfchle"))),
+        r"^error: .*Gef\\udcfchle: this name is not UTF-8\. Rename the folder, in plain letters\.",
+    ),
+    "5,000 digits in an alignment": (
+        lambda f: refused(read_alignment, aligned(f, 5000)),
+        r"refused: .*a\.wdseg, line 2 is torn: '9{40} … 9+ 9 -9 SIL'\. Copy it again",
+    ),
+    "20 digits in an alignment": (lambda f: refused(read_alignment, aligned(f, 20)), "refused: .*line 2 is torn"),
+    "EmoDB without a network": (
+        lambda f: ["corpus", "check", "emodb"],
+        r"^error: emodb 2\.0\.0 cannot be fetched through audb \(.*\)\. Is there a network\? Or put .*SERLIB_DATA\.\n$",
+    ),
+    "no name at all": (
+        lambda f: ["corpus", "check", ""],
+        r"^error: The name of the corpus is empty\. Name one, such as",
+    ),
+    "an escape in an emotion": (
+        lambda f: checked(edit(f, emotion={0: "\x1b[31mrage\x07"})),
+        r"1 \\x1b\[31mrage\\x07\n(?s:.*)no name for: \\x1b\[31mrage\\x07\n",
+    ),
+    "an escape in a file's name": (
+        lambda f: checked(edit(f, file={0: (f / ONE).rename(f / "a\x1b]0;b\x07.wav").name}, speaker={0: "s9"})),
+        r"first: a\\x1b\]0;b\\x07\.wav\n",
+    ),
+    "an escape in the folder's name": (
+        lambda f: checked(f.rename(f.with_name("\x1b[2Jcorpus"))),
+        r"^\\x1b\[2Jcorpus\n",
+    ),
+    "an escape in a speaker": (
+        lambda f: checked(edit(f, speaker={0: "\x1b[31m", 1: "\x1b[31m "}, gender={0: "\x1b[0m"})),
+        r"error: .*row 1 \(s0_anger_0\): gender is none of female, male",
+    ),
+    "a line's end in an id": (
+        lambda f: checked(edit(f, utterance_id=["a\nerror: b"] * 20)),
+        r"^error: .*row 2 \(a\\nerror: b\): this utterance_id stands there twice; 19 such rows\.[^\n]*\n$",
+    ),
+    "letters that go backwards": (
+        lambda f: checked(edit(f, emotion={0: "\u202eregna"})),
+        r"no name for: \\u202eregna\n",
+    ),
+    "20 MB in an emotion": (lambda f: checked(edit(f, emotion={0: LONG})), r"no name for:\s+x{40} …\s+x{40}\n"),
+    "20 MB in an id": (
+        lambda f: checked(edit(f, utterance_id=[LONG, LONG, *map(str, range(18))])),
+        r"row 2 \(x{40} … x{40}\): this utterance_id stands there twice",
+    ),
+    "20 MB in a rating": (
+        lambda f: checked(edit(f, valence={2: LONG})),
+        r"column 'valence' should hold numbers, and row 3 has 'x{40} … x{40}'\.",
+    ),
+    "20 MB in a heading": (lambda f: checked(heading(f, f"{LONG},speaker,emotion")), "'file' is missing; found x+ … "),
+    "long emotions": (
+        lambda f: checked(edit(f, emotion=[f"{n:03}" + "y" * 900 for n in range(20)])),
+        r"no name for:\s+\d+y+ …\s+y+",
+    ),
+    "a rating as text": (
+        lambda f: checked(edit(f, valence={2: "high"})),
+        r"'valence' should hold numbers, and row 3 has 'high'\. Write a number, with a decimal point, or leave",
+    ),
+    "a rating with a comma": (
+        lambda f: checked(edit(f, valence={2: "3,5"})),
+        r"'valence' should hold numbers, and row 3 has '3,5'\. Write a number, with a decimal point",
+    ),
+    "semicolons": (
+        lambda f: checked(separated(f, ";")),
+        r"'file' is missing; found file;speaker;emotion\. Its fields are separated by ';': save it with commas\.",
+    ),
+    "tabs": (lambda f: checked(separated(f, "\t")), r"Its fields are separated by '\\t': save it with commas\."),
+    "File": (
+        lambda f: checked(heading(f, "File,Speaker,Emotion")),
+        r"'file' is missing; found File, Speaker, Emotion\. Write the names of columns in small letters\.",
+    ),
+    "no file at all": (
+        lambda f: checked(edit(f, file=None)),
+        r"'file' is missing; found speaker, emotion\. Complete it",
+    ),
+    "an empty file": (
+        lambda f: checked(edit(f, file={2: ""})),
+        r"row 3 .*: file is empty; 1 such rows\. Fill it in, or remove the row\.",
+    ),
+    "a path that leads out": (
+        lambda f: checked(
+            edit(f, file={0: shutil.copy(f / ONE, f.parent / "up.wav") and "../up.wav"}, speaker={0: "s9"})
+        ),
+        r"note +1  audio outside of the corpus's folder\n +first: .*up\.wav\n +Move it into the folder",
+    ),
+    "an absolute path": (
+        lambda f: checked(edit(f, file={0: str(shutil.copy(f / ONE, f.parent / "up.wav"))})),
+        r"note +1  audio outside of the corpus's folder\n +first: .*up\.wav",
+    ),
+    "an absolute path within": (lambda f: checked(edit(f, file={0: str(f / ONE)})), "none found"),
+}
+TABLE = AUDIO | LEAKS | SAID
 
 
 @pytest.fixture(scope="module")
@@ -327,8 +482,85 @@ def test_a_folder_of_yours_is_not_made_again(made, tmp_path, capsys):
     assert re.search(r"error: .*mine is damaged \(.*\)\. Remove it, and make it again\.\n$", capsys.readouterr().err)
 
 
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """No network, and an empty home, which is given back."""
+
+    def unreachable(*arguments, **options):
+        raise OSError("Network is unreachable")
+
+    for name in ("getaddrinfo", "create_connection"):
+        monkeypatch.setattr(socket, name, unreachable)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+@pytest.mark.parametrize("what", ["", "table.csv", ONE])
+def test_what_you_may_not_read(what, tones, capsys):
+    """Else the answer would be a number of the system's, without what to do."""
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERLIB_CACHE", f"{place}/cache")
+        folder, root = shutil.copytree(tones, Path(place) / "tones"), os.geteuid() == 0
+        Path(place).chmod(0o777)
+        assert main(checked(folder)) == 0
+        (folder / what).chmod(0)
+        try:
+            os.seteuid(65534 if root else os.geteuid())  # who may read everything asks as somebody who may not
+            status, said = main(checked(folder)), capsys.readouterr().err
+        finally:
+            os.seteuid(0 if root else os.geteuid())
+            (folder / what).chmod(0o700)
+    expected = r"^error: .*you may not read this f\w+\. Change its permissions, or ask its owner"
+    assert status == 1 and re.search(expected, said), said
+
+
+# E15: what was done to a release in IEMOCAP's layout; what must be said.
+RELEASES = {
+    "a copy of a label file": (
+        lambda root: shutil.copy(root / LABELS, (root / LABELS).with_name("Ses01F_impro01 (1).txt")),
+        r"^error: .*Ses01F_impro01 \(1\)\.txt: no dialogue has this name, so it is a copy of another file\. Remove",
+    ),
+    "a transcript missing": (
+        lambda root: (root / SPOKEN).unlink(),
+        r"error +1  missing transcripts of a dialogue\n +first: Session1/dialog/transcriptions/Ses01F_impro01\.txt",
+    ),
+    "a transcript torn": (
+        lambda root: cut(root / SPOKEN),
+        r"error +1  transcripts that were cut off\n +first: Session1/dialog/transcriptions/Ses01F_impro01\.txt",
+    ),
+    "an escape in a label": (
+        lambda root: (root / LABELS).write_text((root / LABELS).read_text().replace("\tneu\t", "\t\x1b[31m\t")),
+        r"^error: .*Ses01F_impro01\.txt, line \d+ is torn: '.*\\x1b\[31m",
+    ),
+    "20 MB in a label file": (
+        lambda root: (root / LABELS).write_text(f"[{LONG}"),
+        r"^error: .*line 1 is torn: '\[x+ … x+'\. Copy it again",
+    ),
+    "5,000 digits in an alignment": (
+        lambda root: aligned(root, 5000).replace(alignment_path(root / WAV)),
+        r"error +1  torn \.wdseg alignments",
+    ),
+    "5,000 digits in a time": (
+        lambda root: (root / LABELS).write_text(f"[0.1 - {'9' * 5000}]\tSes01F_impro01_F000\tneu\t[2, 2, 2]\n"),
+        r"^error: .*line 1 is torn",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "expected"), RELEASES.values(), ids=RELEASES)
+def test_a_release(damage, expected, made, tmp_path, capsys):
+    """Else the good file would be blamed, words be missing without an error, or a terminal do what a label says."""
+    root = shutil.copytree(made[0], tmp_path / "release")
+    damage(root)
+    assert main(checked(root)) == 1
+    said = "".join(capsys.readouterr())
+    assert re.search(expected, said) and all(line.isprintable() for line in said.splitlines()), said[:3000]
+
+
 @pytest.mark.parametrize(("make", "expected"), TABLE.values(), ids=TABLE)
-def test_what_is_said(make, expected, tones, tmp_path, capsys):
+def test_what_is_said(make, expected, tones, tmp_path, capsys, offline):
     """Else a reader would train on what the line describes without a word, or meet a traceback that names no file."""
     said = make(shutil.copytree(tones, tmp_path / "tones"))
     if isinstance(said, list):
@@ -336,4 +568,5 @@ def test_what_is_said(make, expected, tones, tmp_path, capsys):
         said = "".join(capsys.readouterr())
         assert status == ("error" in said), said
     assert re.search(expected, said), said
-    assert "Traceback" not in said and all(line.isprintable() for line in said.splitlines())
+    assert "Traceback" not in said and len(said) < 20_000 and not list(offline.iterdir())
+    assert all(line.isprintable() for line in said.splitlines())
