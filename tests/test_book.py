@@ -67,7 +67,7 @@ EXECUTED = [page for page in PAGES if "file_format: mystnb" in page.read_text("u
 
 
 def test_the_pages_with_examples_are_executed():
-    assert {"your_corpus", "which_iemocap", "which_corpora", "how_it_is_built", "verdict", "people"} == {
+    assert {"start", "your_corpus", "which_iemocap", "which_corpora", "how_it_is_built", "verdict", "people"} == {
         page.stem for page in EXECUTED
     }
 
