@@ -1,6 +1,7 @@
 """Who is tested when: speakers and sessions dealt into groups, and groups into the sides of folds.
 
-A side of a fold is a mask over the rows of a task's table, and a group is a name with such a mask.
+A group is a name with row numbers of a task's table, in order. What is left to train on is worked out when a fold is
+asked for, so that forty thousand speakers are no more than their rows.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from serlib.errors import InputError
 
 Group = tuple[str, np.ndarray]  # its name, its rows
 Sides = list[tuple[str, np.ndarray, np.ndarray]]  # of each fold: its name, the rows to test, the rows to choose on
+_NONE = np.zeros(0, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,46 @@ class Fold:
     normalise: np.ndarray
 
 
+@dataclass(frozen=True)
+class Folds(Sequence):
+    """The folds of a task of so many `utterances`, each made when it is asked for; a slice is the folds of a part.
+
+    Page: book/which_iemocap.
+    """
+
+    utterances: int
+    sides: list[Group] | Sides
+
+    def __len__(self) -> int:
+        return len(self.sides)
+
+    def __getitem__(self, at: int | slice) -> "Fold | Folds":
+        if isinstance(at, slice):
+            return Folds(self.utterances, self.sides[at])
+        name, test, *validation = self.sides[at]
+        choose = validation[0] if validation else _NONE
+        train = np.delete(np.arange(self.utterances), np.union1d(test, choose))
+        return Fold(name, train, choose, test, normalise=train)
+
+
 def group_of(units: pd.Series, names: Sequence) -> Group:
     """The rows of some speakers or sessions: `units` names the one of each row. Page: book/which_iemocap."""
-    return "+".join(map(str, names)), units.isin(names).to_numpy()
+    return "+".join(map(str, names)), np.flatnonzero(units.isin(names))
 
 
 def one_each(units: pd.Series) -> list[Group]:
     """A group for each unit (speaker, session), in sorted order. Page: book/which_iemocap."""
-    return [group_of(units, [name]) for name in sorted(units.unique())]
+    return dealt(units, units.nunique())
 
 
 def dealt(units: pd.Series, number: int) -> list[Group]:
     """At most `number` groups of units (speakers, sessions), dealt in sorted order. Page: book/which_iemocap."""
-    return [group_of(units, part) for part in np.array_split(sorted(units.unique()), max(1, number)) if len(part)]
+    codes, names = pd.factorize(units, sort=True)
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    parts = np.array_split(np.arange(len(names)), max(1, number))
+    groups = [(part[0], part[-1] + 1) for part in parts if len(part)]
+    return [("+".join(map(str, names[a:b])), np.sort(order[bounds[a] : bounds[b]])) for a, b in groups]
 
 
 def has_sessions(chosen: pd.DataFrame) -> bool:
@@ -79,7 +108,9 @@ def both_ways(chosen: pd.DataFrame) -> Sides:
     alone = chosen.groupby("session")["speaker"].nunique().eq(1).all()  # then a session is a speaker by another name
     pairs = dealt(speakers, min(5, speakers.nunique() // 2))
     for name, rows in one_each(chosen["session"]) if has_sessions(chosen) and not alone else pairs:
-        halves = [group_of(speakers, half) for half in np.array_split(sorted(speakers[rows].unique()), 2)]
+        here = speakers.iloc[rows]
+        halves = [group_of(here, half) for half in np.array_split(sorted(here.unique()), 2)]
+        halves = [(half, rows[there]) for half, there in halves]
         if not halves[1][0]:
             raise InputError(f"Of each session one speaker is tested and one chosen on, and {name} has one only.")
         folds += with_next(halves)

@@ -1,6 +1,6 @@
 """What a paper trains on: the utterances that a selection names, their labels, and the folds they are dealt into."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from serlib.corpora.leaks import on_both_sides
 from serlib.errors import InputError
-from serlib.protocols.folds import Fold, Group, Sides
+from serlib.protocols.folds import Fold, Folds, Group, Sides
 
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness")  # the classes of most SER papers, in their order
 DIMENSIONS = ("valence", "activation", "dominance")
@@ -62,7 +62,7 @@ class Task:
     table: pd.DataFrame
     labels: np.ndarray
     classes: tuple[str, ...]
-    folds: tuple[Fold, ...]
+    folds: Sequence[Fold]
     auxiliary: dict[str, np.ndarray] = field(default_factory=dict)
     dimension: str | None = None
 
@@ -186,24 +186,24 @@ def make_task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[
     Raises InputError where nothing is left to train on, a class is not there to be learnt, or one person or recording
     stands under two speakers (but for protocols that are there to leak). Page: book/which_iemocap.
     """
-    corpus, folds = chosen.attrs.get("corpus", "this corpus"), []
+    corpus, whole = chosen.attrs.get("corpus", "this corpus"), True
     if not protocol.startswith("leaky_") and (leak := on_both_sides(chosen)):
         raise InputError(f"{protocol} on {corpus}: {leak}; `python -m serlib corpus check` names all.")
-    for name, test, *validation in sides:
-        choose = validation[0] if validation else np.zeros_like(test)
-        train = np.flatnonzero(~test & ~choose)
-        if not len(train):
+    there = np.bincount(labels[labels >= 0], minlength=len(classes))
+    for name, *parts in sides:
+        taken = np.unique(np.concatenate(parts))
+        if not (whole := len(taken) < len(chosen)):
             break
-        if absent := set(range(len(classes))) - set(labels[train]):
-            names = ", ".join(classes[label] for label in sorted(absent))
+        absent = np.flatnonzero(there == np.bincount(labels[taken][labels[taken] >= 0], minlength=len(there)))
+        if len(absent):
+            names = ", ".join(classes[label] for label in absent)
             where = f"{protocol} on {corpus}: the training part of fold {name!r} holds no {names}."
             raise InputError(f"{where} Add utterances of it, or use a corpus in which several speakers express it.")
-        folds.append(Fold(name, train, np.flatnonzero(choose), np.flatnonzero(test), normalise=train))
     if chosen.empty:
         raise InputError(f"{protocol} finds nothing to take in {corpus}: no utterance of {', '.join(classes)}.")
-    if len(folds) < len(sides):
+    if not whole:
         has = f"{chosen['speaker'].nunique()} speakers, to be tested in {len(sides)} group(s)"
         raise InputError(f"{protocol} needs more speakers or sessions than {corpus} has: {has}.")
     if auxiliary and not is_rated(chosen):
         corpus = f"{corpus} (mapped)"
-    return Task(protocol, corpus, chosen, labels, classes, tuple(folds), auxiliary or {})
+    return Task(protocol, corpus, chosen, labels, classes, Folds(len(chosen), sides), auxiliary or {})

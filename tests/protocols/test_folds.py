@@ -1,6 +1,5 @@
 """Who is tested when: groups share nobody and leave nobody out, and a fold's sides are what they are called."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 
 from serlib.errors import InputError
 from serlib.protocols.folds import (
+    Folds,
     both_ways,
     dealt,
     five_parts,
@@ -34,8 +34,9 @@ def pairs(number):
 
 def assert_partition(groups, units):
     """Each row is in one group, and no unit is in two."""
-    assert np.sum([mask for _, mask in groups], axis=0).tolist() == [1] * len(units)
-    names = [{*units[mask]} for _, mask in groups]
+    assert sorted(row for _, rows in groups for row in rows) == [*range(len(units))]
+    assert all(rows.tolist() == sorted(rows) for _, rows in groups)
+    names = [{*units.iloc[rows]} for _, rows in groups]
     assert sum(map(len, names)) == units.nunique()
     assert [name.split("+") for name, _ in groups] == [sorted(group) for group in names]
 
@@ -47,7 +48,7 @@ def test_groups_share_nobody_and_leave_nobody_out(units, number):
     groups = dealt(units, number)
     assert_partition(groups, units)
     assert len(groups) == min(max(1, number), units.nunique())
-    sizes = [units[mask].nunique() for _, mask in groups]
+    sizes = [units.iloc[rows].nunique() for _, rows in groups]
     assert max(sizes) - min(sizes) <= 1
     each = one_each(units)
     assert_partition(each, units)
@@ -63,13 +64,30 @@ def test_with_next(units, number):
     assert [name for name, *_ in sides] == [name for name, _ in groups]
     for (_, test, choose), (_, mask), (_, following) in zip(sides, groups, groups[1:] + groups[:1], strict=True):
         assert test is mask and choose is following
-        assert len(groups) == 1 or not (test & choose).any()
+        assert len(groups) == 1 or not {*test} & {*choose}
 
 
 def test_group_of():
     """Else a group would hold the rows of somebody else."""
-    name, mask = group_of(pd.Series(["b", "a", "c", "a"]), ["a", "c"])
-    assert name == "a+c" and mask.tolist() == [False, True, True, True]
+    name, rows = group_of(pd.Series(["b", "a", "c", "a"]), ["a", "c"])
+    assert name == "a+c" and rows.tolist() == [1, 2, 3]
+
+
+@properties
+@given(some_units, st.integers(2, 12), st.booleans())
+def test_folds_are_made_when_they_are_asked_for(units, number, chosen_on):
+    """Else a fold would depend on how it is asked for, or train on what it tests or is chosen on."""
+    groups = dealt(units, number)
+    folds = Folds(len(units), with_next(groups) if chosen_on else groups)
+    assert len(folds) == len(groups) and [fold.name for fold in folds] == [name for name, _ in groups]
+    for number, fold in enumerate(folds):
+        held = {*fold.test} | {*fold.validation}
+        assert {*fold.train} == {*range(len(units))} - held and fold.train.tolist() == sorted(fold.train)
+        assert bool(len(fold.validation)) == chosen_on and fold.normalise is fold.train
+        assert folds[number].test is fold.test and folds[: number + 1][-1].name == fold.name
+    assert [fold.name for fold in folds[::-1]] == [name for name, _ in groups][::-1]
+    with pytest.raises(IndexError):
+        folds[len(groups)]
 
 
 @pytest.mark.parametrize(
@@ -111,11 +129,11 @@ def test_both_ways(number, sessions):
     """Else one speaker of a session would never be tested, or a partner be trained on."""
     table = pairs(number) if sessions else pairs(number).assign(session=pd.NA)
     sides = both_ways(table)
-    assert np.sum([test for _, test, _ in sides], axis=0).tolist() == [1] * len(table)
+    assert sorted(row for _, test, _ in sides for row in test) == [*range(len(table))]
     for (_, test, choose), (_, other_test, other_choose) in zip(sides[::2], sides[1::2], strict=True):
-        assert test is other_choose and choose is other_test and not (test & choose).any()
+        assert test is other_choose and choose is other_test and not {*test} & {*choose}
         assert not {*table["speaker"][test]} & {*table["speaker"][choose]}
         if sessions:
-            assert table["session"][test | choose].nunique() == 1
+            assert table["session"][[*test, *choose]].nunique() == 1
     with pytest.raises(InputError, match="one speaker is tested and one chosen on, and day9 has one only"):
         both_ways(pd.concat([pairs(2), rows(("s9", "day9"))], ignore_index=True))
