@@ -71,8 +71,12 @@ def segments(waveform: np.ndarray, hop: float) -> np.ndarray:
     Li 2018, section 2.1.
     Page: notebooks/01.
     """
-    pieces = spectrogram(segment(waveform, seconds=2, hop=hop))
-    return mu_law(to_unit_range(pieces)).half().numpy()
+    pieces = segment(waveform, seconds=2, hop=hop)
+    found = np.empty((len(pieces), 400, 200), np.float16)
+    for at in range(0, len(pieces), 128):  # a long recording has thousands
+        part = to_unit_range(spectrogram(pieces[at : at + 128]))
+        found[at : at + 128] = mu_law(part).half().numpy()
+    return found
 
 
 def segments_for_training(waveform: np.ndarray) -> np.ndarray:
