@@ -1,5 +1,6 @@
 """Hostile corpora, a line each: what was done to a folder of speech, and what must be said of it."""
 
+import csv
 import filecmp
 import os
 import re
@@ -14,13 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serlib.__main__ import main
 from serlib.audio import RATE, read_audio
-from serlib.corpora import load, synthetic
+from serlib.corpora import COLUMNS, leaks, load, read_folder, synthetic
 from serlib.corpora.iemocap import alignment_path, read_alignment
-from serlib.corpora.report import location
-from serlib.errors import InputError
+from serlib.corpora.report import location, problems, report
+from serlib.errors import InputError, shown
 from serlib.plots import player
 from serlib.protocols import li2018
 
@@ -570,3 +573,109 @@ def test_what_is_said(make, expected, tones, tmp_path, capsys, offline):
     assert re.search(expected, said), said
     assert "Traceback" not in said and len(said) < 20_000 and not list(offline.iterdir())
     assert all(line.isprintable() for line in said.splitlines())
+
+
+# A2, A3, A4, from end to end: what was done to a corpus; a table of results must not come out.
+RESULTS = {
+    "floats beyond ±1": (lambda f: floats(f / ONE, np.round(NOISE * 30000)), "samples are floats up to"),
+    "a cut WAV": (lambda f: cut(f / ONE), "shorter than its header"),
+    "a cut FLAC": (lambda f: cut(sound(f / "a.flac")) and edit(f, file={0: "a.flac"}), "shorter than its header"),
+    "a cut MP3": (lambda f: cut(sound(f / "a.mp3")) and edit(f, file={0: "a.mp3"}), "shorter than its header"),
+    "one person under two names": (lambda f: named(f, s0="03", s1="3"), "may be one person"),
+    "one recording under two people": (
+        lambda f: edit(f, file={4: ONE}, utterance_id=[f"u{n}" for n in range(20)]),
+        "one stretch of s0_anger_0.wav under two speakers",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "expected"), RESULTS.values(), ids=RESULTS)
+def test_no_number_comes_out(damage, expected, tones, tmp_path, capsys):
+    """Else a paper's table would rest on what the line describes, although the durations in the table look right."""
+    folder = edit(shutil.copytree(tones, tmp_path / "tones"), duration="0.5")
+    damage(folder)
+    status = main(["reproduce", "li2018", "--corpus", str(folder), "--folder", str(tmp_path / "runs")])
+    said = capsys.readouterr().err
+    assert status == 1 and expected in said and not list((tmp_path / "runs").rglob("*.json")), said
+
+
+properties = settings(max_examples=60, deadline=None, database=None, derandomize=True)
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+times = (
+    st.just("")
+    | st.just("0")
+    | st.sampled_from(["", "0", "0.1", "0.5", "1e999", "inf", "nan", "-1", "x", "0,5", "9" * 400])
+)
+some_rows = st.lists(
+    st.fixed_dictionaries(
+        {"file": st.sampled_from(["a.wav", "b.wav", " a.wav", "../tones/a.wav", "", "A.WAV"]) | anything}
+        | {"speaker": st.sampled_from(["s", "S", "03", "3", ""]) | anything, "emotion": anything}
+        | {
+            "start": times,
+            "end": times,
+            "duration": times,
+            "valence": times,
+            "gender": st.just("") | st.just("male") | anything,
+        }
+    ),
+    max_size=6,
+)
+
+
+def is_answered(folder):
+    """A folder is either read and reported on, or refused; whatever it holds, what is shown is lines of plain text."""
+    try:
+        read = read_folder(folder)
+        said = report(read, problems(read))
+        assert list(read)[: len(COLUMNS)] == list(COLUMNS) and read["utterance_id"].is_unique
+        assert np.isfinite(read["duration"]).all() and (read["end"].fillna(np.inf) > read["start"].fillna(0)).all()
+    except InputError as error:
+        said = str(error)
+        assert said.endswith(".") and str(folder.name) in said and "\n" not in said
+    assert all(line.isprintable() for line in said.replace("\N{NO-BREAK SPACE}", " ").split("\n")), said
+
+
+@properties
+@given(some_rows, st.sampled_from([",", ";", "\t"]))
+def test_any_table(tmp_path_factory, rows, separator):
+    """Else somebody's table would end in a traceback, or be read into something that is no corpus."""
+    folder = tmp_path_factory.mktemp("any")
+    for name in ("a.wav", "b.wav"):
+        sound(folder / name)
+    with (folder / "table.csv").open("w", encoding="utf-8", newline="") as file:
+        names = ["file", "speaker", "emotion", "start", "end", "duration", "valence", "gender"]
+        writer = csv.DictWriter(file, names, delimiter=separator)
+        writer.writeheader()
+        writer.writerows(rows)
+    is_answered(folder)
+
+
+@properties
+@given(st.binary(max_size=200) | st.binary(max_size=99).map(lambda some: b"file,speaker,emotion\na.wav,s," + some))
+def test_any_bytes(tmp_path_factory, content):
+    """Else a table that was damaged or is none would end in a traceback."""
+    folder = tmp_path_factory.mktemp("any")
+    sound(folder / "a.wav")
+    (folder / "table.csv").write_bytes(content)
+    is_answered(folder)
+
+
+@properties
+@given(st.lists(st.text("aA0é\u0301\u200b 3", min_size=1, max_size=4), min_size=1, max_size=8))
+def test_alike_is_an_equivalence(names):
+    """Else whether two names are one person would depend on who else is there."""
+    groups = leaks.alike(pd.Series(names, dtype="string"))
+    pairs = {frozenset((one, other)) for group in groups for one in group for other in group if one != other}
+    for one in {*names}:
+        for other in {*names} - {one}:
+            assert (frozenset((one, other)) in pairs) == bool(leaks.alike(pd.Series([one, other], dtype="string")))
+
+
+@properties
+@given(st.text(max_size=300), st.integers(10, 100))
+def test_shown(text, longest):
+    """Else a terminal would obey a label, or a message be as long as what somebody wrote into a table."""
+    said = shown(text, longest)
+    assert said.isprintable() and len(said) <= 10 * (longest + 3)
+    assert said == text or not text.isprintable() or len(text) > longest
+    assert shown(said, 10**6) == said
