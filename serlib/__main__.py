@@ -1,4 +1,4 @@
-"""`python -m serlib`: make or check a corpus, reproduce a table, work off the queue of runs, compare behaviour."""
+"""`python -m serlib`: make or check a corpus, reproduce a table, work off the queue, begin a chapter, compare."""
 
 import argparse
 import contextlib
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import serlib
-from serlib import corpora
+from serlib import corpora, course
 from serlib.corpora import heal, report, synthetic
 from serlib.errors import InputError
 from serlib.runs import behaviour, cluster, queue
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serlib", description="Corpora and tables of Hearing Emotion.")
-    commands = parser.add_subparsers(required=True, metavar="corpus | reproduce | queue | behaviour")
+    commands = parser.add_subparsers(required=True, metavar="corpus | reproduce | queue | chapter | behaviour")
     verbs = commands.add_parser("corpus", help="make or check a corpus").add_subparsers(required=True)
     make = verbs.add_parser("make", help="make the synthetic corpus")
     make.add_argument(
@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     worth.set_defaults(verb=_queue)
     for command in (again, worth):
         command.add_argument("--folder", type=Path, default=Path("runs"), help="of the runs; by default runs")
+    new = commands.add_parser("chapter", help="write the notebook of a new chapter, which already runs, and its quiz")
+    new.add_argument("name", metavar="NAME", help="of the chapter and of its module, such as latif2020")
+    new.set_defaults(verb=_chapter)
     same = commands.add_parser("behaviour", help="say where this code computes otherwise than when records were made")
     same.add_argument("names", nargs="*", metavar="NAME", help="of fingerprints; by default all")
     same.add_argument("--accept", action="store_true", help="record today's values of those named")
@@ -120,6 +123,11 @@ def _queue(chapter: str | None, folder: Path, jobs: int, show: bool) -> int:
     print(table.to_string(index=False))
     if not show:
         queue.work(left, jobs, partial(print, flush=True))
+    return 0
+
+
+def _chapter(name: str) -> int:
+    print("\n".join(map(str, course.make_chapter(name))))
     return 0
 
 

@@ -67,9 +67,16 @@ EXECUTED = [page for page in PAGES if "file_format: mystnb" in page.read_text("u
 
 
 def test_the_pages_with_examples_are_executed():
-    assert {"start", "your_corpus", "which_iemocap", "which_corpora", "how_it_is_built", "verdict", "people"} == {
-        page.stem for page in EXECUTED
-    }
+    assert {
+        "start",
+        "your_corpus",
+        "which_iemocap",
+        "which_corpora",
+        "how_it_is_built",
+        "verdict",
+        "people",
+        "course",
+    } == {page.stem for page in EXECUTED}
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
