@@ -178,6 +178,15 @@ def test_every_picture_in_text_has_alt_text(path):
     assert [block for block in options if not re.search(r"^:alt:\s*\S", block, flags=re.M)] == []
 
 
+@each_notebook
+def test_a_solution_is_folded_wherever_the_notebook_is_opened(path):
+    """Else whoever opens the notebook in Colab would read the solution before the exercise."""
+    solutions = [cell for cell in cells_of(path) if "hide-cell" in cell.metadata.get("tags", [])]
+    assert solutions
+    for cell in solutions:
+        assert (cell.metadata["jupyter"], cell.metadata["cellView"]) == ({"source_hidden": True}, "form"), cell.id
+
+
 # The library that is written from the notebooks
 
 

@@ -14,13 +14,16 @@ from nbclient.exceptions import CellExecutionError
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 KEPT_CELL_METADATA = ("tags", "mystnb", "colab")
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # how JupyterLab and Colab fold a solution's code
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Keep of a notebook's metadata only what the book means."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({k: cell.metadata[k] for k in KEPT_CELL_METADATA if k in cell.metadata})
+        kept = {k: cell.metadata[k] for k in KEPT_CELL_METADATA if k in cell.metadata}
+        folded = FOLDED if "hide-cell" in kept.get("tags", []) else {}
+        cell.metadata = nbformat.from_dict(kept | folded)
     return notebook
 
 
