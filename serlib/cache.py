@@ -130,7 +130,7 @@ class _Summed:
 
 
 @contextlib.contextmanager
-def write_sealed(path: Path) -> Iterator[_Summed]:
+def write_sealed(path: Path) -> Iterator[IO[bytes]]:
     """As `write_atomically`; a digest of the content is its end, so that a byte that flips later is noticed.
 
     Page: book/threats.
