@@ -43,7 +43,7 @@ def check_table(table: pd.DataFrame, source: str | Path) -> pd.DataFrame:
             raise InputError(f"{source}: {what}. Write a number, with a decimal point, or leave it empty.") from error
     wrong = {
         f"{'file' if column == 'path' else column} is empty": table[column].isna()
-        for column in ("utterance_id", "path", "speaker")
+        for column in ("path", "utterance_id", "speaker")
     }
     wrong["this utterance_id stands there twice"] = table["utterance_id"].duplicated()
     wrong["duration is not positive"] = (table["duration"] <= 0) | np.isinf(table["duration"])
