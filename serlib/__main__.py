@@ -3,16 +3,15 @@
 import argparse
 import contextlib
 import importlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
-from functools import partial
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import serlib
-from serlib import corpora, course
-from serlib.corpora import heal, report, synthetic
-from serlib.errors import InputError
-from serlib.runs import behaviour, cluster, queue
+from serlib.errors import InputError, shown
 
 PAPERS = ("li2018", "zhang2019", "jalal2020", "cai2020")
 
@@ -22,24 +21,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     What is wrong stands on stderr, never as a traceback. Raises SystemExit(2) for wrong usage. Page: book/your_corpus.
     """
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # no letter in a path may stop a console that lacks it
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # no letter in a path may stop a console that lacks it
     parser = _parser()
     chosen = vars(parser.parse_args(arguments))
     verb = chosen.pop("verb")
     if verb is _make and chosen["seed"] is not None and (chosen["path"] is None or chosen["seed"] < 0):
         parser.error("--seed is a number from 0 on and needs a PATH: the corpus in the cache has seed 0.")
     try:
-        return verb(**chosen)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: _tell(f"note: {message}")
+            return verb(**chosen)
     except BrokenPipeError:  # `| head` has read enough
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return 1
+    except MemoryError:
+        _tell("error: memory ran out. Take fewer jobs, or a part of the corpus. What was finished stays.")
         return 1
     except (InputError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         return 1
     except KeyboardInterrupt:
         if verb in (_reproduce, _queue):
-            print("stopped: what was finished stays, and the same command goes on from there", file=sys.stderr)
+            _tell("stopped: what was finished stays, and the same command goes on from there")
         return 130
+
+
+def _say(text: str) -> None:
+    """Print lines; what would steer a terminal, in a name or a label, is shown and not obeyed."""
+    print("\n".join(shown(line, 10_000) for line in text.splitlines()), flush=True)
+
+
+def _tell(text: str) -> None:
+    """A line on stderr."""
+    print(shown(text, 10_000), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _at_once() -> Iterator[None]:
+    """The context in which Ctrl-C ends the process at once: nothing has begun, or all is done."""
+    before = signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+
+
+def _room(name: str) -> object:
+    """A module of serlib. To import torch takes seconds, and in C a Ctrl-C becomes any error."""
+    with _at_once():
+        return importlib.import_module(f"serlib.{name}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     again.set_defaults(verb=_reproduce)
     worth = commands.add_parser("queue", help="work off the reference runs, the most valuable minute first")
     worth.add_argument("--chapter", choices=PAPERS, help="only its runs")
-    worth.add_argument("--jobs", type=_positive, default=queue.JOBS, help="of one thread each; by default two")
+    worth.add_argument("--jobs", type=_positive, help="of one thread each; by default two")
     worth.add_argument("--show", action="store_true", help="show the list, and run nothing")
     worth.set_defaults(verb=_queue)
     for command in (again, worth):
@@ -89,45 +126,49 @@ def _positive(text: str) -> int:
 
 
 def _make(path: str | None, size: str, seed: int | None) -> int:
+    report, heal, synthetic = _room("corpora.report"), _room("corpora.heal"), _room("corpora.synthetic")
     if path is None:
         table = heal.load_synthetic(size)
     else:
-        root = synthetic.make_synthetic(Path(path).expanduser().resolve(), size, seed or 0)
+        root = synthetic.make_synthetic(_room("cache").located(path).resolve(), size, seed or 0)
         if wrong := heal.damage(root):  # it was there before
             raise InputError(f"{root} is damaged ({wrong}). Remove it, and make it again.")
-        table = corpora.read_path(root)
-    print(f"{report.location(table)}: {len(table)} utterances")
+        table = _room("corpora").read_path(root)
+    _say(f"{report.location(table)}: {len(table)} utterances")
     return 0
 
 
 def _check(what: str | None, deep: bool) -> int:
-    table = corpora.load(what)
+    report = _room("corpora.report")
+    table = _room("corpora").load(what)
     found = report.problems(table, deep)
-    print(report.report(table, found))
+    _say(report.report(table, found))
     return int(any(problem.level == "error" for problem in found))
 
 
 def _reproduce(paper: str, corpus: str | None, folder: Path, jobs: int | None, dask: str | None) -> int:
     """Everything in the table of a paper; what was finished in an earlier call is not done again."""
-    module = importlib.import_module(f"serlib.papers.{paper}")
-    print(serlib.setup())
-    say = partial(print, file=sys.stderr, flush=True)
+    module, corpora, cluster = _room(f"papers.{paper}"), _room("corpora"), _room("runs.cluster")
+    _say(_room("device").setup())
+    where = _room("cache").located(folder).resolve() / paper
     with cluster.on_cluster(dask) if dask else contextlib.nullcontext():
-        records = module.recompute(corpora.load(corpus), folder.resolve() / paper, jobs=jobs, progress=say)
-    print(module.results_table(records).to_string())
+        records = module.recompute(corpora.load(corpus), where, jobs=jobs, progress=_tell)
+    _say(module.results_table(records).to_string())
     return 0
 
 
-def _queue(chapter: str | None, folder: Path, jobs: int, show: bool) -> int:
-    table, left = queue.overview(folder, [item for item in queue.items() if chapter in (None, item.chapter)])
-    print(table.to_string(index=False))
+def _queue(chapter: str | None, folder: Path, jobs: int | None, show: bool) -> int:
+    queue = _room("runs.queue")
+    where = _room("cache").located(folder)
+    table, left = queue.overview(where, [item for item in queue.items() if chapter in (None, item.chapter)])
+    _say(table.to_string(index=False))
     if not show:
-        queue.work(left, jobs, partial(print, flush=True))
+        queue.work(left, jobs or queue.JOBS, _say)
     return 0
 
 
 def _chapter(name: str) -> int:
-    print("\n".join(map(str, course.make_chapter(name))))
+    _say("\n".join(map(str, _room("course").make_chapter(name))))
     return 0
 
 
@@ -135,18 +176,27 @@ def _behaviour(names: list[str], accept: bool) -> int:
     """Fingerprint by fingerprint: the same, or what differs and which records rest on it."""
     if accept and not names:
         raise InputError("--accept takes the names of the fingerprints whose new values are meant.")
-    differ = {}
+    behaviour, differ = _room("runs.behaviour"), {}
     for name, now, lines in behaviour.check(names):
-        print(f"{name}: {'; '.join(lines) or 'as recorded'}", flush=True)
+        _say(f"{name}: {'; '.join(lines) or 'as recorded'}")
         if lines:
             differ[name] = now
-            print("".join(f"    {record}\n" for record in behaviour.resting_on(name)), end="")
+            _say("\n".join(f"    {record}" for record in behaviour.resting_on(name)))
     if accept:
         behaviour.accept(differ)
-        print(f"recorded anew: {', '.join(differ) or 'nothing'}")
+        _say(f"recorded anew: {', '.join(differ) or 'nothing'}")
         return 0
     return int(bool(differ))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+    except KeyboardInterrupt:  # outside of any work
+        status = 130
+    with _at_once():  # what Python clears away at the end is not worth a traceback either
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        if status == 130:
+            os._exit(status)
+        sys.exit(status)

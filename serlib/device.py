@@ -14,9 +14,16 @@ from serlib.errors import InputError
 
 
 def choose_device() -> torch.device:
-    """The fastest device at hand, CUDA, Apple's MPS or the CPU; `SERLIB_DEVICE` overrides. Page: notebooks/01."""
-    present = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device(_one_of("SERLIB_DEVICE", "cpu", "cuda", "mps") or present)
+    """The fastest device at hand, CUDA, Apple's MPS or the CPU; `SERLIB_DEVICE` overrides.
+
+    Raises InputError where that names one which is not here. Page: notebooks/01.
+    """
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    wanted = _one_of("SERLIB_DEVICE", "cpu", "cuda", "mps")
+    if wanted and not here[wanted]:
+        there = " or ".join(name for name, present in here.items() if present)
+        raise InputError(f"SERLIB_DEVICE={wanted}: torch finds no such device here. Set it to {there}, or unset it.")
+    return torch.device(wanted or next(name for name, present in here.items() if present))
 
 
 def _one_of(variable: str, *choices: str) -> str | None:
@@ -31,9 +38,12 @@ def choose_precision(device: torch.device) -> torch.dtype:
     """The number format for convolutions and products: half of 32 bits only where the chip computes in it.
 
     bfloat16 on CUDA from Ampere on and on CPUs with AVX512-BF16 or AMX; float16 (with loss scaling) on older CUDA such
-    as Colab's T4; float32 everywhere else. `SERLIB_PRECISION` overrides it. Page: notebooks/01.
+    as Colab's T4; float32 everywhere else. `SERLIB_PRECISION` overrides it; InputError where that is float16 on a CPU.
+    Page: notebooks/01.
     """
     if wanted := _one_of("SERLIB_PRECISION", "float32", "bfloat16", "float16"):
+        if wanted == "float16" and not _has_float16(device):
+            raise InputError("SERLIB_PRECISION=float16: a CPU lacks it for many layers. Set it to bfloat16 or float32.")
         return getattr(torch, wanted)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
@@ -41,6 +51,11 @@ def choose_precision(device: torch.device) -> torch.dtype:
         chip = torch.cpu.get_capabilities()
         return torch.bfloat16 if chip.get("avx512_bf16") or chip.get("amx_bf16") else torch.float32
     return torch.float32
+
+
+def _has_float16(device: torch.device) -> bool:
+    """Whether all layers compute in it: torch has no recurrent ones on a CPU."""
+    return device.type != "cpu"
 
 
 def autocast(device: torch.device | None = None, precision: torch.dtype | None = None) -> torch.autocast:

@@ -56,7 +56,7 @@ def test_precision_elsewhere():
 def test_precision_is_a_setting(monkeypatch, name):
     """Else nobody could check what half precision changes."""
     monkeypatch.setenv("SERLIB_PRECISION", name)
-    for kind in ("cpu", "cuda", "mps"):
+    for kind in ("cuda", "mps", *(["cpu"] if name != "float16" else [])):
         assert choose_precision(torch.device(kind)) == getattr(torch, name)
 
 
@@ -68,6 +68,16 @@ def test_a_setting_that_is_none(monkeypatch, variable, choose):
     monkeypatch.setenv(variable, "fast")
     with pytest.raises(InputError, match=f"{variable}=fast"):
         choose(*([torch.device("cpu")] if choose is choose_precision else []))
+
+
+@pytest.mark.parametrize("setting", ["SERLIB_DEVICE=cuda", "SERLIB_DEVICE=mps", "SERLIB_PRECISION=float16"])
+def test_a_setting_that_this_machine_does_not_have(monkeypatch, setting):
+    """Else training would begin, and end in a traceback from within torch."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setenv(*setting.split("="))
+    with pytest.raises(InputError, match=f"^{setting}: .*[Ss]et it to"):
+        setup()
 
 
 def test_autocast_computes_in_the_format():

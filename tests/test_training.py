@@ -31,6 +31,12 @@ def single_precision(monkeypatch):
     monkeypatch.setenv("SERLIB_PRECISION", "float32")
 
 
+@pytest.fixture(autouse=True)
+def float16_here(monkeypatch):
+    """The loss scaling of an older GPU can be tried on a CPU too, with layers that it has in float16."""
+    monkeypatch.setattr("serlib.device._has_float16", lambda device: True)
+
+
 def pictures():
     """Sixteen spectrograms `(16, 40, 20)` in which a class is a band of frequencies."""
     found = torch.rand(16, 40, 20, generator=torch.Generator().manual_seed(0))

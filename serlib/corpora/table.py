@@ -199,8 +199,8 @@ def load(name: str | None = None) -> pd.DataFrame:
         if not iemocap:
             raise InputError("Set SERLIB_IEMOCAP to the folder IEMOCAP_full_release of your licensed copy.")
         return read_iemocap(iemocap)
-    if data and Path(name).name == name and (Path(data).expanduser() / name).is_dir():
-        return read_path(Path(data) / name)
+    if data and Path(name).name == name and (located(data) / name).is_dir():
+        return read_path(located(data) / name)
     if os.sep in name or Path(name).exists():
         return read_path(name)
     if name in OPEN_CORPORA:
