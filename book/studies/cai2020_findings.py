@@ -12,9 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from shared import RUNS, keep
+from sklearn.linear_model import LogisticRegression
 
 from serlib import runs
 from serlib.errors import InputError
+from serlib.metrics import uar
 from serlib.papers import cai2020
 from serlib.protocols import Fold, Task
 from serlib.runs import Record, queue
@@ -59,16 +61,59 @@ def of_bins(record: Record, task: Task, fold: Fold) -> tuple[float, np.ndarray]:
     return float(np.mean(losses)), np.stack([shares[emotions == each].mean(0).numpy() for each in range(4)])
 
 
-if __name__ == "__main__":
-    networks, names, losses, shares = [*trained()], [], [], []
+@torch.no_grad()
+def read_out(record: Record, task: Task, fold: Fold) -> tuple[np.ndarray, np.ndarray]:
+    """Emotions of the tested utterances, and what a fresh linear layer, trained to the end, reads in four outputs."""
+    network = runs.load(cai2020.make_model(record.model), FOLDER, record, fold.name).eval()
+    sides = []
+    for rows in (fold.train, fold.test):
+        found = [
+            network.bins(parts).float().log_softmax(-1).mean((0, 1)) for parts in cai2020.heard(task.table.iloc[rows])
+        ]
+        sides.append((torch.stack(found).numpy(), task.labels[rows]))
+    (train, labels), (test, expected) = sides
+    return expected, LogisticRegression(max_iter=10_000, class_weight="balanced").fit(train, labels).predict(test)
+
+
+def keep_read_out(networks: list[tuple[Record, Task]]) -> None:
+    """What could be read in the four outputs of each MMTL on EmoDB."""
+    found = {}
+    networks = [(r, task) for r, task in networks if r.corpus.startswith("emodb") and r.model.startswith("MMTL")]
     for record, task in networks:
-        found = [of_bins(record, task, fold) for fold in task.folds[: len(record.folds)]]
-        rule = record.settings.get("rule", "fomaml")
-        names.append((record.corpus, record.model, rule, str(record.seed)))
-        losses.append(np.mean([loss for loss, _ in found]))
-        shares.append(np.mean([share for _, share in found], axis=0))
-    arrays = {"names": np.array(names), "losses": np.array(losses), "shares": np.array(shares, dtype=np.float32)}
-    runs.keep_findings("cai2020/bins", [record for record, _ in networks], **arrays)
+        pairs = [read_out(record, task, fold) for fold in task.folds[: len(record.folds)]]
+        found[named(record)] = uar(*map(np.concatenate, zip(*pairs, strict=True)))
+    arrays = {"names": np.array(list(found)), "uar": np.array(list(found.values()))}
+    runs.keep_findings("cai2020/read_out", [record for record, _ in networks], **arrays)
+
+
+def named(record: Record) -> tuple[str, ...]:
+    """How a row of the findings names a network."""
+    changed = [
+        f"{key} {record.settings[key]}" for key in ("padding", "double_softmax", "inner") if key in record.settings
+    ]
+    rule = ", ".join([record.settings.get("rule", "fomaml"), *changed])
+    return record.corpus, record.model, rule, str(record.seed)
+
+
+def keep_bins(networks: list[tuple[Record, Task]]) -> None:
+    """What is said of bins; of a network whose weights lie elsewhere, what was found of it there stays."""
+    found = {}
+    for record, task in sorted(networks, key=lambda pair: pair[0].updates()):  # of one trained twice, the longer
+        losses, shares = zip(*(of_bins(record, task, fold) for fold in task.folds[: len(record.folds)]), strict=True)
+        found[named(record)] = np.mean(losses), np.mean(shares, axis=0)
+    before = runs.findings("cai2020/bins")
+    rows = zip(map(tuple, before["names"].tolist()), before["losses"], before["shares"], strict=True)
+    found = {name: (loss, shares) for name, loss, shares in rows} | found
+    rest_on = [record for record in runs.reference("cai2020") if named(record) in found] + [r for r, _ in networks]
+    losses, shares = zip(*found.values(), strict=True)
+    arrays = {"losses": np.array(losses), "shares": np.array(shares, dtype=np.float32)}
+    runs.keep_findings("cai2020/bins", rest_on, names=np.array(list(found)), **arrays)
+
+
+if __name__ == "__main__":
+    networks = [*trained()]
+    keep_bins(networks)
+    keep_read_out(networks)
     for record, task in networks:  # some minutes for each fold
         adaptation = cai2020.adaptation_run(record, FOLDER, task, HOW)
         [adapted] = runs.run_all([adaptation], FOLDER)
