@@ -21,7 +21,7 @@ import numpy as np
 import platformdirs
 from filelock import FileLock, Timeout
 
-from serlib.errors import InputError
+from serlib.errors import InputError, shown
 
 LOOK, BEAT, SILENT = 5.0, 5.0, 120.0  # seconds: a look at a lock, a sign of life by its holder, none at all
 LEFT = 24 * 3600  # seconds after which a killed process's temporary file is cleared away
@@ -42,8 +42,9 @@ def located(path: str | Path) -> Path:
     except RuntimeError as error:  # what pathlib says of a user whom nobody knows
         raise InputError(f"{path}: there is no such user here. Write the folder's whole path.") from error
     except (OSError, ValueError) as error:  # a circle, a name that is too long, a byte that is in no name
-        what = "symbolic links lead round in a circle" if _errno(error) == errno.ELOOP else f"is no path ({error})"
-        raise InputError(f"{path}: {what}. Name another folder or file.") from error
+        why = getattr(error, "strerror", None) or error
+        what = "symbolic links lead round in a circle" if _errno(error) == errno.ELOOP else f"is no path ({why})"
+        raise InputError(f"{shown(path)}: {what}. Name another folder or file.") from error
     return found
 
 
