@@ -3,7 +3,7 @@ SHELL := bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 NOTEBOOKS ?= $(sort $(wildcard notebooks/*.ipynb))
-CHAPTERS := $(or $(CHAPTER),li2018 zhang2019 jalal2020 cai2020)
+CHAPTERS := $(or $(CHAPTER),li2018 zhang2019 jalal2020 cai2020 zhao2021)
 
 # A Python that was named on purpose (make book PYTHON=python3.12) replaces a .venv of another version.
 ifdef PYTHON

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from serlib.errors import InputError, shown
 
-PAPERS = ("li2018", "zhang2019", "jalal2020", "cai2020")
+PAPERS = ("li2018", "zhang2019", "jalal2020", "cai2020", "zhao2021")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serlib.attention import DotAttention, masked_softmax
+from serlib.attention import AdditiveAttention, DotAttention, ScaledDotSelfAttention, masked_softmax
 
 properties = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 
@@ -87,3 +87,62 @@ def test_dot_attention_ignores_what_lies_in_padding():
         for one, two, cut in zip(attend(features, mask), attend(other, mask), attend(features[:, :4]), strict=True):
             torch.testing.assert_close(one, two)
             torch.testing.assert_close(one[:, :4], cut)
+
+
+@properties
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=3), st.integers(1, 5), st.integers(0, 10**6))
+def test_additive_attention_is_equations_1_to_3(lengths, size, seed):
+    """Else what is averaged, or with which weights, would not be the soft attention of Zhao 2021."""
+    generator = torch.Generator().manual_seed(seed)
+    attend, steps = AdditiveAttention(size, hidden=3), max(lengths)
+    features = torch.randn(len(lengths), steps, size, generator=generator)
+    mask = torch.arange(steps) < torch.tensor(lengths)[:, None]
+    with torch.no_grad():
+        output, weights = attend(features, mask)
+    w, b, v = (part.detach().double().numpy() for part in attend.parameters())
+    for row, length in enumerate(lengths):
+        states = features[row].double().numpy()
+        energies = [sum(v[0, k] * np.tanh(w[k] @ states[step] + b[k]) for k in range(3)) for step in range(length)]
+        expected = naive(energies, [True] * length)
+        np.testing.assert_allclose(weights[row, :length], expected, atol=1e-5)
+        np.testing.assert_allclose(output[row], sum(a * h for a, h in zip(expected, states, strict=False)), atol=1e-5)
+        assert not weights[row, length:].any()
+
+
+@properties
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=3), st.integers(1, 5), st.integers(0, 10**6))
+def test_self_attention_is_equations_7_and_8(lengths, size, seed):
+    """Else a step would look at others than Zhao 2021 says, or at the padding."""
+    generator = torch.Generator().manual_seed(seed)
+    attend, steps = ScaledDotSelfAttention(size), max(lengths)
+    features = torch.randn(len(lengths), steps, size, generator=generator)
+    mask = torch.arange(steps) < torch.tensor(lengths)[:, None]
+    with torch.no_grad():
+        output, weights = attend(features, mask)
+    assert output.shape == features.shape and weights.shape == (len(lengths), steps, steps)
+    query, key, value = (part.detach().double().numpy() for part in attend.parameters())
+    for row, length in enumerate(lengths):
+        states = features[row].double().numpy()
+        for step in range(length):
+            scores = [(query @ states[step]) @ (key @ states[other]) / size**0.5 for other in range(length)]
+            expected = naive(scores, [True] * length)
+            np.testing.assert_allclose(weights[row, step, :length], expected, atol=1e-5)
+            seen = sum(a * (value @ states[other]) for other, a in enumerate(expected))
+            np.testing.assert_allclose(output[row, step], seen, atol=1e-4)
+        assert not weights[row, :, length:].any()
+
+
+@pytest.mark.parametrize("module", [AdditiveAttention, ScaledDotSelfAttention])
+def test_attention_ignores_what_lies_in_padding(module):
+    """Else an utterance's summary would depend on what stands beside it."""
+    attend, features = module(4), torch.randn(1, 6, 4)
+    mask = torch.arange(6)[None] < 4
+    other = features.clone()
+    other[:, 4:] = 1e4
+    with torch.no_grad():
+        one, two, cut = (attend(x, m) for x, m in ((features, mask), (other, mask), (features[:, :4], None)))
+    for kept, changed, alone in zip(one, two, cut, strict=True):
+        if module is ScaledDotSelfAttention:
+            kept, changed = kept[:, :4], changed[:, :4]
+        torch.testing.assert_close(kept, changed)
+        torch.testing.assert_close(kept[..., :4], alone[..., :4])

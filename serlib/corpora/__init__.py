@@ -1,7 +1,8 @@
 """The first room: every corpus becomes one table, a row per utterance.
 
 `table` reads, checks and loads them; `iemocap` reads the release; `synthetic` makes a corpus that everybody may have,
-with the voice of `espeak`; `voices` are twelve human ones; `report` says what a corpus holds, and what is wrong.
+with the voice of `espeak`; `voices` are twelve human ones; `phonemes` spells words out; `report` says what a corpus
+holds, and what is wrong.
 """
 
 from serlib.corpora.table import (

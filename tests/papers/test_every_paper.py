@@ -19,7 +19,7 @@ from serlib import protocols, runs
 from serlib.corpora import read_folder
 from serlib.errors import InputError
 from serlib.metrics import uar
-from serlib.papers import cai2020, jalal2020, li2018, zhang2019
+from serlib.papers import cai2020, jalal2020, li2018, zhang2019, zhao2021
 from serlib.runs import behaviour
 from serlib.training import supervised
 
@@ -49,6 +49,8 @@ class Paper:
 
 LAYER, REST = 262_529, 8_499_200 + 1_049_600 + 4100  # of MOMA: an attention, and what no attention is
 THETA = 16 * 193 + 24 * (16 * 96 + 1) + 32 * (24 * 35 + 1) + 952_320 + 64 * 257 + 4 * 65  # MMTL's meta learner
+RECURRENT, SOFT = 256_000 + 4 * 257, 128 * 258  # SATN's encoders with the last layer, and its soft attention
+CAUSAL = (3 * 120 + 9 * 3 * 256 + 10 * 2 + 121) * 256 + 4 * 257  # taps, biases and norms, and one way past a block
 PAPERS = [
     Paper(
         li2018,
@@ -124,6 +126,22 @@ PAPERS = [
         padded=False,
         alone=False,  # what a speaker's segments do to one another is the point of an inner step
         sizes=lambda batch: max(len(own.emotions) for own in batch),
+    ),
+    Paper(
+        zhao2021,
+        protocols.zhao2021,
+        "speech",
+        {
+            "BLSTM+soft attention": RECURRENT + SOFT,
+            "BLSTM+self-attention": RECURRENT + 3 * 256**2,
+            "TCN+soft attention": CAUSAL + SOFT,
+            "TCN+self-attention": CAUSAL + 3 * 256**2,
+            "Attention+RNN": RECURRENT + 256,
+        },
+        trained="TCN+self-attention",
+        schedule=zhao2021.Schedule(4, batch_size=8, learning_rate=1e-3),
+        learns={"epochs": 12},
+        above=0.45,
     ),
 ]
 NETWORKS = [(paper, name) for paper in PAPERS for name in paper.parameters]
