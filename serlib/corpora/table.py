@@ -123,7 +123,7 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
         table["utterance_id"] = table["file"].map(lambda file: Path(file).stem, na_action="ignore")
         if table["utterance_id"].duplicated().any():
             names = table["file"].map(lambda file: Path(file).with_suffix("").as_posix(), na_action="ignore")
-            table["utterance_id"] = names + ("_" + table["start"] if "start" in table else "")
+            table["utterance_id"] = names.astype("str") + ("_" + table["start"] if "start" in table else "")
     for column in {"emotion", "gender", "scenario"} & {*table}:
         table[column] = table[column].str.strip().str.lower()
     if "emotion" in table:

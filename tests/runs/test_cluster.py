@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import serlib
+from serlib.corpora.voices import voices
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
 from serlib.runs import Chapter, network_run, run_all
@@ -58,7 +59,7 @@ def the_run(watch=None, first=None):
     """A small network on four folds of made-up numbers; one file stands for all sound."""
     rows = np.arange(24)
     table = pd.DataFrame({"utterance_id": [f"u{row}" for row in rows], "speaker": [f"s{row % 4}" for row in rows]})
-    table = table.assign(path=__file__, start=0.0, end=1.0)
+    table = table.assign(path=voices()["path"].iloc[0], start=0.0, end=1.0)
     sides = [(f"s{part}", rows[rows % 4 != part], rows[rows % 4 == part]) for part in range(4)]
     folds = tuple(Fold(name, others, rows[:0], own, others) for name, others, own in sides)
     task = Task("made_up", "numbers", table, rows // 2 % 2, ("low", "high"), folds)
@@ -136,7 +137,7 @@ def test_a_scheduler_that_is_not_there(address):
 def test_a_scheduler_without_workers(start):
     """Else a night would be spent waiting for workers that never come."""
     _, address = start(0)
-    assert f"{address}: no Dask scheduler with a worker answers (Only 0/1 workers" in refusal(address, 5)
+    assert f"{address}: no Dask scheduler with a worker answers (" in refusal(address, 5)
 
 
 def test_a_worker_of_two_threads(start):
