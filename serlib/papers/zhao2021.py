@@ -2,14 +2,14 @@
 
 # %% auto #0
 __all__ = ['TRANSFER', 'ROWS', 'PUBLISHED', 'LONGEST', 'ENCODERS', 'ATTENTIONS', 'CONTROLS', 'AS_ARPABET', 'VOICES', 'BLANK',
-           'START', 'END', 'STEP', 'Spoken', 'LESSON', 'TEACHING', 'Maps', 'CHAPTER', 'NETWORK', 'ALONE', 'TAUGHT',
-           'CONTROLLED', 'VERDICTS', 'filterbank', 'with_deltas', 'heard', 'Standardise', 'CausalConvolution', 'Block',
-           'TCN', 'receptive_field', 'SER', 'parts_of', 'make_model', 'transfer_loss', 'phones_of', 'LocationAttention',
-           'Teacher', 'recognition_loss', 'write_down', 'beam_search', 'error_rate', 'words_of', 'dictated',
-           'spoken_batches', 'transcribed', 'teach', 'lessons', 'teacher_of', 'keep_teacher', 'load_teacher', 'map_of',
-           'kept_maps', 'control_maps', 'taught_batches', 'transferring', 'Schedule', 'wanted_maps', 'train', 'answers',
-           'elm', 'summary_of', 'FrameNetwork', 'frame_loss', 'summaries', 'elm_run', 'cepstra', 'hmm_run', 'recompute',
-           'results_table']
+           'START', 'END', 'STEP', 'Spoken', 'LESSON', 'TEACHING', 'Maps', 'CHAPTER', 'NETWORKS', 'NETWORK', 'ALONE',
+           'TAUGHT', 'CONTROLLED', 'VERDICTS', 'filterbank', 'with_deltas', 'heard', 'Standardise', 'CausalConvolution',
+           'Block', 'TCN', 'receptive_field', 'SER', 'parts_of', 'make_model', 'transfer_loss', 'phones_of',
+           'LocationAttention', 'Teacher', 'recognition_loss', 'write_down', 'beam_search', 'error_rate', 'words_of',
+           'dictated', 'spoken_batches', 'transcribed', 'teach', 'lessons', 'teacher_of', 'keep_teacher',
+           'load_teacher', 'map_of', 'kept_maps', 'control_maps', 'taught_batches', 'transferring', 'Schedule',
+           'wanted_maps', 'train', 'answers', 'elm', 'summary_of', 'FrameNetwork', 'frame_loss', 'summaries', 'elm_run',
+           'cepstra', 'hmm_run', 'recompute', 'results_table']
 
 # %% ../../notebooks/05_satn_2021.ipynb #imports
 """SATN, self-attention transfer networks: Zhao et al., VRIH 2021."""
@@ -1017,11 +1017,14 @@ def hmm_run(task: Task, states=4, mixtures=2, seed=0, folds=None) -> Run:
     return Run(task, "GMM+HMM", "papers.zhao2021", settings, test_fold, seed, folds)
 
 # %% ../../notebooks/05_satn_2021.ipynb #recompute-code
+NETWORKS = (*ROWS, *(f"{ROWS[5]} w/{control}" for control in CONTROLS))
+
+
 def recompute(
     table: pd.DataFrame,
     folder: Path,
     schedule: Schedule = Schedule(),
-    names: Iterable[str] = (*ROWS, *(f"{ROWS[5]} w/{control}" for control in CONTROLS)),
+    names: Iterable[str] = NETWORKS,
     seeds: tuple[int, ...] = (0, 1),
     folds: int | None = None,
     **how,
