@@ -95,7 +95,7 @@ screen: setup ## try one cause after another of why chapter 3's network did not 
 	@$(BIN)/python book/studies/jalal2020_screen.py
 
 baselines: setup ## make the records of the classifiers again (minutes; SERLIB_DATA as above)
-	$(BIN)/python book/studies/baselines.py
+	$(BIN)/python book/studies/baselines.py $(CHAPTER)
 
 again: setup ## before a release: train one fold of each chapter again, whole, and compare (half an hour)
 	$(BIN)/python book/studies/again.py

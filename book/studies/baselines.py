@@ -1,11 +1,13 @@
-"""Make the records of the classifiers: `make baselines`, ten minutes on two cores. It goes on where it was stopped.
+"""Make the records of the classifiers: `make baselines`, an hour on two cores. It goes on where it was stopped.
 
 What a linear classifier on functionals scores under every protocol of the chapters, under the clean protocols and the
-leaky ones of the pages, and what the words of the synthetic corpus give away. EmoDB and RAVDESS are looked for under
-SERLIB_DATA, as `emodb` and `ravdess_speech`.
+leaky ones of the pages; the rivals of chapter 5; and what the words of the synthetic corpus give away. EmoDB and
+RAVDESS are looked for under SERLIB_DATA, as `emodb` and `ravdess_speech`. CHAPTER=zhao2021 takes one chapter's.
 """
 
 import re
+import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from serlib import corpora
 from serlib import protocols as p
 from serlib.baselines import functionals_svm, words_bayes
 from serlib.papers.cai2020 import svm_with_bins
-from serlib.runs import Record
+from serlib.papers.zhao2021 import elm_run, hmm_run
+from serlib.runs import Record, Run, run_all
 from serlib.runs.queue import table_of
 
 EVERYWHERE = (p.common_loso, p.leaky_random_utterances, p.leaky_normalised_over_everything)
@@ -28,6 +31,15 @@ def told(task: p.Task, folder: Path) -> Record:
     """Chapter 4's machine that is told the bins of all dimensions that a corpus has."""
     name = "MMTL" if "dominance" in task.auxiliary else "MMTL, V+A"
     return svm_with_bins(task, name, folder)
+
+
+def tested(make: Callable[[p.Task], Run], task: p.Task, folder: Path) -> Record:
+    """A rival of chapter 5: an extreme learning machine on what a network says of frames, or hidden Markov models."""
+    return run_all([make(task)], folder)[0]
+
+
+MACHINES = [partial(tested, partial(elm_run, kind=kind)) for kind in ("DNN", "RNN")]
+RIVALS = (functionals_svm, *MACHINES, partial(tested, hmm_run))
 
 
 if __name__ == "__main__":
@@ -45,11 +57,15 @@ if __name__ == "__main__":
     plan += [("jalal2020", functionals_svm, p.common_loso(emodb))]
     for table in (emodb, ravdess, tenth):
         plan += [("cai2020", classifier, p.cai2020(table)) for classifier in (functionals_svm, told)]
+    for table in (emodb, ravdess, tenth):
+        plan += [("zhao2021", rival, p.zhao2021(table)) for rival in RIVALS]
+    plan += [("li2018", rival, p.li2018(emodb)) for rival in MACHINES]
     for table in (full, emodb, ravdess):
         pages = (*EVERYWHERE, *(IN_IEMOCAPS_LAYOUT if table is full else ()))
         plan += [("protocols", functionals_svm, protocol(table)) for protocol in pages]
     plan += [("protocols", words_bayes, protocol(full)) for protocol in (p.common_loso, p.jalal2020)]
-    for part, classifier, task in plan:
+    wanted = sys.argv[1:] or {part for part, *_ in plan}
+    for part, classifier, task in [each for each in plan if each[0] in wanted]:
         record = classifier(task, RUNS / part)
         about = (record.model, record.corpus, record.protocol, record.settings.get("dimension", ""))
         print(part, *about, *[record.shown(score) for score in ("overall_accuracy", "uar")], sep=" | ")

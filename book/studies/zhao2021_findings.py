@@ -160,7 +160,7 @@ if __name__ == "__main__":
         print(f"{name}: {rate:.3f}")
     seed_everything(0)
     untaught = Teacher(teacher.symbols[3:]).eval()
-    untaught.front_end.load_state_dict(teacher.front_end.state_dict())
+    untaught.listen.front_end.load_state_dict(teacher.listen.front_end.state_dict())
     some = sequences[::4]
     share = float(np.mean([min(1, (2 * NEAR + 1) / len(each)) for each in some]))
     arrays = {
