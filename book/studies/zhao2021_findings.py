@@ -1,17 +1,22 @@
-"""Look into the teacher of chapter 5: `make findings CHAPTER=zhao2021`.
+"""Look into the teachers and students of chapter 5: `make findings CHAPTER=zhao2021`.
 
-A recogniser is taught what four sessions of the full synthetic corpus say. One speaker of the fifth chooses the epoch,
-the other is written down: how wrong is it, greedily, by beam, by CTC alone, on sentences that it knows and on others?
-And where do its maps look: how near to the frame that asks, and how evenly, beside those of a network that was never
+`teacher`: a recogniser is taught what four sessions of the full synthetic corpus say. One speaker of the fifth chooses
+the epoch, the other is written down: how wrong is it, greedily, by beam, by CTC alone, on sentences that it knows and
+on others? And where do its maps look: how near to the frame that asks, and how evenly, beside those of one never
 taught? One utterance is kept, with its phones, what was written, the alignment, and the map.
+`plain`: the same without CTC. `students`: where do trained students look, on EmoDB and beside the teacher of synthetic
+voices? Each is a file of its own; an argument names those that are made.
 """
 
-import dataclasses
 import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
-from shared import RUNS
+from shared import RUNS, item
 
 import serlib
 from serlib import corpora, device, protocols, runs
@@ -19,8 +24,20 @@ from serlib.audio import read_row
 from serlib.device import seed_everything
 from serlib.papers import zhao2021
 from serlib.papers.jalal2020 import spoken_in
-from serlib.papers.zhao2021 import Teacher, dictated, error_rate, heard, map_of, phones_of, transcribed
+from serlib.papers.zhao2021 import (
+    ROWS,
+    Teacher,
+    dictated,
+    error_rate,
+    heard,
+    map_of,
+    phones_of,
+    recognition_loss,
+    transcribed,
+)
+from serlib.protocols import Fold
 from serlib.runs.make import plan
+from serlib.runs.record import read_record
 from serlib.sequences import pad
 from serlib.training import best_epoch
 
@@ -37,18 +54,17 @@ def sides() -> tuple:
     return table[~session & short], chosen, tested
 
 
-def the_teacher(taught, chosen) -> tuple[Teacher, list[dict]]:
+def the_teacher(taught, chosen, ctc: float = 1.0) -> tuple[Teacher, list[dict]]:
     """The teacher and its history: read where it is there, else taught."""
-    path = RUNS / "zhao2021" / "teacher.safetensors"
+    path = RUNS / "zhao2021" / ("teacher.safetensors" if ctc else "plain.safetensors")
     if not path.exists():
-        checkpoint = path.with_suffix(".checkpoint")
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        teacher, history = zhao2021.teach(taught, updates=UPDATES, listen=chosen, checkpoint=checkpoint)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        how = {"checkpoint": path.with_suffix(".checkpoint"), "backward": partial(recognition_loss, ctc=ctc)}
+        teacher, history = zhao2021.teach(taught, updates=UPDATES, listen=chosen, **how)
         zhao2021.keep_teacher(path, teacher, taught)
         path.with_suffix(".json").write_text(json.dumps(history))
-    fold = protocols.zhao2021(corpora.load("synthetic:full")).folds[0]
     task = protocols.zhao2021(corpora.load("synthetic:full"))
-    teacher = zhao2021.load_teacher(path, task, fold, "TCN", "self")
+    teacher = zhao2021.load_teacher(path, task, task.folds[0], "TCN", "self")
     return teacher, json.loads(path.with_suffix(".json").read_text())
 
 
@@ -64,11 +80,11 @@ def by_ctc(teacher: Teacher, sequences: list) -> list[list[str]]:
 
 
 @torch.no_grad()
-def habits(teacher: Teacher, sequences: list) -> tuple[float, float]:
+def habits(looks: Callable, sequences: list) -> tuple[float, float]:
     """The share of a map that lies within `NEAR` frames of the one that asks, and its spread, exp(entropy) / T."""
     near, even = [], []
     for sequence in sequences:
-        weights = map_of(teacher, sequence).double()
+        weights = looks(sequence).double()
         steps = torch.arange(len(weights))
         near.append(float((weights * ((steps[:, None] - steps).abs() <= NEAR)).sum(1).mean()))
         entropy = -(weights * weights.clamp_min(1e-12).log()).sum(1)
@@ -127,15 +143,31 @@ def on_people() -> np.ndarray:
         table = task.table.iloc[rows]
         said = [phones_of(text, "de") for text in table["transcript"]]
         rates.append(error_rate(said, dictated(teacher, heard(table))))
-    near = habits(teacher, heard(task.table.iloc[fold.test]))
+    near = habits(partial(map_of, teacher), heard(task.table.iloc[fold.test]))
     print("EmoDB:", rates, near)
     return np.array([*rates, *near])
 
 
-if __name__ == "__main__":
-    print(serlib.setup())
-    device.keep_pages()
-    torch.set_num_threads(1)
+def of_history(history: list[dict]) -> dict[str, np.ndarray]:
+    """How a teacher learned, as arrays."""
+    return {
+        "updates": np.array([epoch["updates"] for epoch in history]),
+        "curve": np.array([epoch["score"] for epoch in history]),
+        "loss": np.array([np.mean(epoch["losses"]) for epoch in history]),
+        "minutes": np.array(sum(epoch["seconds"] for epoch in history) / 60),
+        "best": np.array(best_epoch(history)),
+    }
+
+
+def rests_on() -> runs.Record:
+    """An empty record of what findings about the teacher rest on."""
+    task = protocols.zhao2021(corpora.load("synthetic:full"))
+    schedule = zhao2021.Schedule(weight=1.0, teacher="synthetic:full", teacher_updates=UPDATES)
+    return plan(runs.network_run(zhao2021.CHAPTER, task, "TCN+self-attention w/AT", schedule), None)[0].blank
+
+
+def keep_teacher_findings() -> None:
+    """What the reference teacher writes, and where it looks."""
     taught, chosen, tested = sides()
     teacher, history = the_teacher(taught, chosen)
     sequences, said = heard(tested), [phones_of(text) for text in tested["transcript"]]
@@ -168,18 +200,98 @@ if __name__ == "__main__":
         "rate_names": np.array(list(rates)),
         "tested": np.array([len(tested), int(known.sum()), len(few)]),
         "taught": np.array([len(taught), taught["duration"].sum() / 3600, len(teacher.symbols) - 3]),
-        "updates": np.array([epoch["updates"] for epoch in history]),
-        "curve": np.array([epoch["score"] for epoch in history]),
-        "loss": np.array([np.mean(epoch["losses"]) for epoch in history]),
-        "minutes": np.array(sum(epoch["seconds"] for epoch in history) / 60),
-        "best": np.array(best_epoch(history)),
-        "habits": np.array([habits(teacher, some), habits(untaught, some), (share, 1.0)]),
-    }
+        "habits": np.array([*(habits(partial(map_of, one), some) for one in (teacher, untaught)), (share, 1.0)]),
+    } | of_history(history)
     arrays["emodb"] = on_people()
     arrays["followed"] = aligned(teacher, tested, sequences)
     print("followed:", np.nanmean(arrays["followed"], axis=0), np.isfinite(arrays["followed"]).sum(0))
     arrays |= one_utterance(teacher, tested, said, greedy)
-    task = protocols.zhao2021(corpora.load("synthetic:full"))
-    schedule = zhao2021.Schedule(weight=1.0, teacher="synthetic:full", teacher_updates=UPDATES)
-    blank = plan(runs.network_run(zhao2021.CHAPTER, task, "TCN+self-attention w/AT", schedule), None)[0].blank
-    runs.keep_findings("zhao2021/teacher", [dataclasses.replace(blank)], **arrays)
+    runs.keep_findings("zhao2021/teacher", [rests_on()], **arrays)
+
+
+def keep_plain() -> None:
+    """The curve of a teacher without CTC, and what it writes in the end."""
+    taught, chosen, tested = sides()
+    teacher, history = the_teacher(taught, chosen, ctc=0.0)
+    rate = error_rate([phones_of(text) for text in tested["transcript"]], dictated(teacher, heard(tested)))
+    print(f"without CTC: {rate:.3f}")
+    runs.keep_findings("zhao2021/plain", [rests_on()], rate=np.array(rate), **of_history(history))
+
+
+def looked(student: zhao2021.SER, sequence) -> torch.Tensor:
+    """The student's map over one utterance."""
+    return student.listen(pad([sequence]))[1][0]
+
+
+def trained(name: str, corpus: str) -> Iterator[tuple[pd.DataFrame, Fold, zhao2021.SER]]:
+    """The networks of an item of the queue whose weights are here: what each is tested on, its fold, and itself."""
+    given = {"epochs": 20, "weight": 1.0 if " w/" in name else None}
+    given["teacher"] = "synthetic:full" if corpus != "emodb" and name.endswith("w/AT") else None
+    run = item("zhao2021", name, corpus, "zhao2021", **given).run()
+    for part in plan(run, RUNS / "zhao2021"):
+        if part.path.exists():
+            student = runs.load(zhao2021.make_model(name), RUNS / "zhao2021", read_record(part.path), part.fold.name)
+            yield run.task.table.iloc[part.fold.test], part.fold, student
+
+
+def on_emodb(names: list[str]) -> dict[str, np.ndarray]:
+    """`habits` of students on EmoDB's tested utterances: a row for each name and fold."""
+    rows = []
+    for name in names:
+        for tested, fold, student in trained(name, "emodb"):
+            rows.append((name, fold.name, *habits(partial(looked, student), heard(tested))))
+            print(*rows[-1])
+    return {"habits": np.array([row[2:] for row in rows]), "of": np.array([row[:2] for row in rows])}
+
+
+@torch.no_grad()
+def side_by_side() -> dict[str, np.ndarray]:
+    """One utterance of the tested synthetic voice: the maps of teacher and students, and how far they are apart."""
+    alone, taught = ROWS[5], ROWS[7]
+    tested, fold, student = next(trained(taught, "synthetic:full"))
+    _, _, other = next(trained(alone, "synthetic:full"))
+    task = item("zhao2021", taught, "synthetic:full", "zhao2021").run().task
+    teacher = zhao2021.teacher_of(task, fold, "TCN", "self", "synthetic:full", UPDATES)
+    seed_everything(0)
+    fresh = zhao2021.make_model(taught).eval()
+    fresh.front_end.load_state_dict(student.front_end.state_dict())
+    students = {"before": fresh, "after": student, "without transfer": other}
+    looks = {"teacher": partial(map_of, teacher)} | {name: partial(looked, one) for name, one in students.items()}
+    sequences = heard(tested)
+    apart = {name: [distance(looks[name](each), looks["teacher"](each)) for each in sequences] for name in students}
+    row = tested[tested["duration"].between(1.5, 3)].iloc[0]
+    [features], waveform = heard(tested.loc[[row.name]]), read_row(row)
+    maps = np.stack([look(features).numpy() for look in looks.values()])
+    return {
+        "names": np.array(list(looks)),
+        "maps": maps[:, ::2, ::2].astype(np.float16),
+        "apart": np.array([np.mean(each) for each in apart.values()]),
+        "synthetic_habits": np.array([habits(look, sequences) for look in looks.values()]),
+        "tested": np.array(len(sequences)),
+        "waveform": np.round(waveform * 2**15).clip(-(2**15), 2**15 - 1).astype(np.int16),
+        "words": np.array(spoken_in(row, "wdseg")[0], dtype=str),
+        "about_row": np.array([row["transcript"], row["emotion"], row["speaker"]]),
+    }
+
+
+def distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Equation 12 of two maps."""
+    return zhao2021.transfer_loss(one[None], other[None], torch.tensor([len(one)])).item()
+
+
+def keep_students() -> None:
+    """Where students look, with and without transfer."""
+    names = [ROWS[5], ROWS[7], *(f"{ROWS[5]} w/{control}" for control in (*zhao2021.CONTROLS, zhao2021.LEAKY))]
+    schedule = zhao2021.Schedule(20, 8, 5e-4)
+    task = protocols.zhao2021(corpora.load("emodb"))
+    blank = plan(runs.network_run(zhao2021.CHAPTER, task, ROWS[5], schedule), None)[0].blank
+    runs.keep_findings("zhao2021/students", [rests_on(), blank], **on_emodb(names), **side_by_side())
+
+
+if __name__ == "__main__":
+    print(serlib.setup())
+    device.keep_pages()
+    torch.set_num_threads(1)
+    made = {"teacher": keep_teacher_findings, "plain": keep_plain, "students": keep_students}
+    for name in sys.argv[1:] or made:
+        made[name]()
