@@ -21,6 +21,7 @@ ITEMS = (
     item("zhang2019", "e2e MTL+att.", "emodb", "common_levels", epochs=2, dropout_at="vector"),
     item("jalal2020", "MOMA", "emodb", "jalal2020", seed=2),
     item("cai2020", "MMTL, V+A", "emodb", "cai2020", rule=None, inner=None, padding=None, double_softmax=None),
+    item("zhao2021", "TCN+self-attention", "emodb", "zhao2021", epochs=20, weight=None),
 )
 
 

@@ -56,6 +56,10 @@ REAL = (
            ("network zhang2019 OS+RNNs",)),
     Mutant("an inner step twice as long", "papers/cai2020.py", "(practised), rates.alpha)",
            "(practised), 2 * rates.alpha)", ("network cai2020 MMTL",)),
+    Mutant("the last layer reaches half as far", "papers/zhao2021.py", "kernel=3, dilations=(1, 2, 4, 8, 16)):",
+           "kernel=3, dilations=(1, 2, 4, 8, 8)):", ("network zhao2021 TCN+self-attention",)),
+    Mutant("the distance of the maps counts twice", "papers/zhao2021.py", "loss + weight * transfer_loss",
+           "loss + 2 * weight * transfer_loss", ("network zhao2021 weight",)),
     Mutant("the last epoch kept, not the best", "training.py", "model.load_state_dict(best.state_dict())", "pass",
            ("network zhang2019 e2e STL",)),
 )  # fmt: skip
