@@ -3,6 +3,7 @@
 Six rooms in a row: corpora, protocols, features, training, metrics, runs.
 """
 
+import importlib
 import warnings
 from typing import Any
 
@@ -10,13 +11,12 @@ warnings.filterwarnings("ignore", message=".*IProgress not found.*")  # without 
 
 
 __version__ = "0.1.0"
-__all__ = ["profile", "setup"]
+_WHERE = {"setup": "device", "minutes": "device", "profile": "profiles", "thinned": "profiles"}
+__all__ = [*_WHERE]
 
 
 def __getattr__(name: str) -> Any:
-    """`setup` and `profile` of `serlib.device`, with torch, which takes seconds: only where they are asked for."""
-    if name not in __all__:
+    """What every notebook asks for first, with torch or pandas, which take seconds: only where it is asked for."""
+    if name not in _WHERE:
         raise AttributeError(f"module 'serlib' has no attribute {name!r}")
-    from serlib import device
-
-    return getattr(device, name)
+    return getattr(importlib.import_module(f"serlib.{_WHERE[name]}"), name)

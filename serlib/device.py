@@ -4,13 +4,14 @@ import ctypes
 import os
 import platform
 import random
+import sys
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 import torch
 
 from serlib.errors import InputError
+from serlib.profiles import one_of, profile
 
 
 def choose_device() -> torch.device:
@@ -19,19 +20,11 @@ def choose_device() -> torch.device:
     Raises InputError where that names one which is not here. Page: notebooks/01.
     """
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    wanted = _one_of("SERLIB_DEVICE", "cpu", "cuda", "mps")
+    wanted = one_of("SERLIB_DEVICE", "cpu", "cuda", "mps")
     if wanted and not here[wanted]:
         there = " or ".join(name for name, present in here.items() if present)
         raise InputError(f"SERLIB_DEVICE={wanted}: torch finds no such device here. Set it to {there}, or unset it.")
     return torch.device(wanted or next(name for name, present in here.items() if present))
-
-
-def _one_of(variable: str, *choices: str) -> str | None:
-    """What an environment variable is set to, if it is."""
-    wanted = os.environ.get(variable)
-    if wanted and wanted not in choices:
-        raise InputError(f"{variable}={wanted}: set it to {' or '.join(choices)}.")
-    return wanted
 
 
 def choose_precision(device: torch.device) -> torch.dtype:
@@ -41,7 +34,7 @@ def choose_precision(device: torch.device) -> torch.dtype:
     as Colab's T4; float32 everywhere else. `SERLIB_PRECISION` overrides it; InputError where that is float16 on a CPU.
     Page: notebooks/01.
     """
-    if wanted := _one_of("SERLIB_PRECISION", "float32", "bfloat16", "float16"):
+    if wanted := one_of("SERLIB_PRECISION", "float32", "bfloat16", "float16"):
         if wanted == "float16" and not _has_float16(device):
             raise InputError("SERLIB_PRECISION=float16: a CPU lacks it for many layers. Set it to bfloat16 or float32.")
         return getattr(torch, wanted)
@@ -87,15 +80,26 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def profile(quick: Any, paper: Any) -> Any:
-    """By `SERLIB_PROFILE`, the value for `quick` (the default) or `paper` (the full run). Page: notebooks/01."""
-    return {"quick": quick, "paper": paper}[_one_of("SERLIB_PROFILE", "quick", "paper") or "quick"]
+def minutes(share: float) -> float:
+    """A share of the time that a chapter trains in profile `lesson`: ten minutes on a CPU, two on a GPU.
+
+    Page: notebooks/01.
+    """
+    return share * (10 if choose_device().type == "cpu" else 2)
 
 
-def setup(seed: int = 0) -> str:
-    """Prepare a notebook: keep memory pages, seed everything; one line says what runs on what. Page: notebooks/01."""
+def setup(seed: int = 0, **choices: str) -> str:
+    """Prepare a notebook: keep memory pages, seed everything; one line says what runs on what.
+
+    `corpus`, `profile`, `device` and `precision` set the variables `SERLIB_CORPUS` and so on, where they are not empty.
+    In Colab with a GPU the profile is `lesson` where nobody has chosen one. Page: notebooks/01.
+    """
+    os.environ.update({f"SERLIB_{name.upper()}": value.strip() for name, value in choices.items() if value.strip()})
     keep_pages()
     seed_everything(seed)
     device = choose_device()
+    if "google.colab" in sys.modules and device.type == "cuda":
+        os.environ["SERLIB_PROFILE"] = os.environ.get("SERLIB_PROFILE") or "lesson"
     precision = str(choose_precision(device)).removeprefix("torch.")
-    return f"serlib {metadata.version('serlib')} · torch {torch.__version__} · {device.type}, {precision}"
+    what = f"{profile('quick', 'lesson', 'paper')}, {device.type}, {precision}"
+    return f"serlib {metadata.version('serlib')} · torch {torch.__version__} · {what}"

@@ -57,6 +57,7 @@ def fit(
     backward: Backward | None = None,
     make_schedule: Callable[[torch.optim.Optimizer], LRScheduler] | None = None,
     most_updates: int | None = None,
+    minutes: float | None = None,
     clip: float | None = None,
     score: Callable[[nn.Module], float] | None = None,
     minimise: bool = False,
@@ -73,7 +74,8 @@ def fit(
     of a gradient. With `score`, of which higher is better (lower, with `minimise`), the model is scored after every
     epoch, in eval mode, and that of the (first) best epoch is returned; `patience` ends training after so many epochs
     in a row without a better one. The schedule is any of torch, asked once an epoch; one that waits for a plateau waits
-    for one of the score (its `mode` is "max", or "min" with `minimise`).
+    for one of the score (its `mode` is "max", or "min" with `minimise`). With `minutes`, the time of the first epoch
+    (cut where it takes longer) says how many fit, and a line says it; the schedule then takes larger steps, to its end.
     The history has for each epoch the losses of its updates, the learning rate, the updates so far, the seconds, and
     the score with whether it is the best so far; `watch(history)` is called after each. With a `checkpoint` path the
     state is written there after every epoch: a run that was killed goes on, and ends in the same model as one that was
@@ -108,18 +110,18 @@ def fit(
     trained = {name: part for name, part in trained.items() if part is not None}
     parts = trained | ({"best": best} if score else {})
     steps = schedule and (type(schedule).__name__, schedule.state_dict())
-    plan = (epochs, most_updates, clip, bool(score), minimise, patience)
+    plan = (epochs, most_updates, clip, bool(score), minimise, patience, *([minutes] if minutes else []))
     run, history, first = digest(str(model), str(optimiser), steps, *plan, seed, precision, device.type), [], None
     trail = checkpoint and checkpoint.with_suffix(".trail")
-    trail = trail if trail and trail.is_dir() and not waits else None
+    trail = trail if trail and trail.is_dir() and not waits and not minutes else None
     if checkpoint and (checkpoint.exists() or (trail and (trail / "1").exists())):
         first = float(backward(model, next(iter(epoch_of(generator))), scaler.scale).detach())
     if checkpoint and checkpoint.exists():
         history = _resume(checkpoint, parts, run, generator, first)
 
-    updates = history[-1]["updates"] if history else 0
+    updates, fitting = history[-1]["updates"] if history else 0, _fitting(epochs, minutes, history)
     for _ in tqdm(range(len(history), epochs), desc="epochs", leave=False, delay=2):
-        if updates == most_updates or (patience and _without_better(history) == patience):
+        if updates == most_updates or len(history) == fitting or (patience and _without_better(history) == patience):
             break
 
         # One epoch: a step for every batch. Or nothing to do, where it lies on the trail.
@@ -133,7 +135,8 @@ def fit(
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             scaler.step(optimiser)
             scaler.update()
-            if updates + len(losses) == most_updates:
+            over = minutes and not history and time.perf_counter() - start > 60 * minutes
+            if over or updates + len(losses) == most_updates:
                 break
         losses = known["losses"] if known else torch.stack(losses).tolist()  # the one wait for a GPU in an epoch
         updates += len(losses)
@@ -152,8 +155,14 @@ def fit(
         history.append(entry | {"seconds": time.perf_counter() - start})
         if score and entry["is_best"]:
             best.load_state_dict(model.state_dict())
-        if schedule and not known:
-            schedule.step(*[entry["score"]] if waits else [])
+        if minutes and len(history) == 1 < epochs:
+            fitting = _fitting(epochs, minutes, history)
+            print(f"{history[0]['seconds']:.1f} s an epoch: {fitting} of {epochs} epochs in {minutes:g} minutes")
+        if waits:
+            schedule.step(entry["score"])
+        elif schedule and not known:
+            for _ in range(len(history) * epochs // fitting - (len(history) - 1) * epochs // fitting):
+                schedule.step()
 
         # Make it safe, and show it.
         if checkpoint:
@@ -179,6 +188,11 @@ def same_loss(before: float, now: float) -> bool:
     """
     exact = choose_precision(choose_device()) == torch.float32
     return math.isclose(before, now, rel_tol=1e-3 if exact else 1e-2)
+
+
+def _fitting(epochs: int, minutes: float | None, history: list[dict]) -> int:
+    """How many of the epochs fit into the minutes, by the time of the first; all, where that is not known."""
+    return max(1, min(epochs, int(60 * minutes / history[0]["seconds"]))) if minutes and history else epochs
 
 
 def _without_better(history: list[dict]) -> int:

@@ -20,7 +20,8 @@ from myst_parser.config.main import MdParserConfig
 from nbclient import NotebookClient
 from packaging.requirements import Requirement
 
-from serlib import runs
+import serlib
+from serlib import corpora, runs
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -185,6 +186,65 @@ def test_a_solution_is_folded_wherever_the_notebook_is_opened(path):
     assert solutions
     for cell in solutions:
         assert (cell.metadata["jupyter"], cell.metadata["cellView"]) == ({"source_hidden": True}, "form"), cell.id
+
+
+# A notebook alone, in Colab
+
+TEMPLATE = ROOT / "serlib" / "course" / "chapter.ipynb"
+each_that_launches = pytest.mark.parametrize("path", [*NOTEBOOKS, TEMPLATE], ids=lambda path: path.stem)
+MYST = {
+    "a directive": r"^[ \t]*(?:`{3,}|:{3,}|~{3,})[ \t]*\{",
+    "a role": r"\{[a-z][\w:-]*\}`",
+    "a label": r"^\([\w-]+\)=",
+    "a comment": r"^%",
+    "a footnote": r"\[\^",
+}
+
+
+def bare(path: Path) -> list[tuple[str, str]]:
+    """What of a notebook's text Colab would show raw, or lead nowhere: (cell, what)."""
+    found = []
+    for cell in cells_of(path, "markdown"):
+        text = re.sub(r"^```\w*\n.*?^```$|(?<!`)`[^`\n]+`(?!`)", "", cell.source, flags=re.M | re.S)
+        found += [(cell.id, what) for what, pattern in MYST.items() if re.search(pattern, cell.source, flags=re.M)]
+        targets = re.findall(r"\]\(([^)\s]+)", text) + re.findall(r"(?:href|src)=[\"']([^\"']+)", text)
+        found += [(cell.id, target) for target in targets if not target.startswith("https://")]
+    return found
+
+
+@each_that_launches
+def test_a_notebook_reads_well_in_colab(path):
+    """Else Colab would show the book's own syntax raw, or a link would lead nowhere: there is no folder around it."""
+    assert bare(path) == [], "write plain Markdown, and the book's public address in links: the build makes them local"
+
+
+def test_what_colab_shows_raw_is_found(tmp_path):
+    """Else the test above could not fail."""
+    raw = ["```{note}\nx\n```", ":::{tip}\n:::", "{cite}`x`", "(here)=\n# A", "[a](b.md)", "![a](b.svg)", "[a](#b)"]
+    fine = ["[a](https://x.org/b)", "```python\nf[0](x)\n```", "`[a](b)`", "$a_{i}$ and 5 %"]
+    cells = [nbformat.v4.new_markdown_cell(text, id=f"n{n}") for n, text in enumerate([*raw, *fine])]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
+    assert {cell for cell, _ in bare(tmp_path / "a.ipynb")} == {f"n{n}" for n in range(len(raw))}
+
+
+@each_that_launches
+def test_a_notebook_asks_for_the_library_of_its_own_version(path):
+    """Else an old notebook would get today's library, and stop at the first name that has changed."""
+    first, form = cells_of(path)[:2]
+    assert re.findall(r"v\d+\.\d+[\w.]*", first.source) == 2 * [f"v{serlib.__version__}"]
+    assert form.source.startswith("# @title") and form.metadata["cellView"] == "form"
+
+
+def test_every_notebook_offers_the_same_choices():
+    """Else a field of the form would do nothing in one of them, or offer what is refused."""
+    (form,) = {cells_of(path)[1].source for path in [*NOTEBOOKS, TEMPLATE]}
+    choices = {
+        name: ast.literal_eval(found) for name, found in re.findall(r'^(\w+) = ""  # @param (\[.*?\])', form, re.M)
+    }
+    assert choices.keys() == {"corpus", "profile", "device", "precision"}
+    assert all(found[0] == "" for found in choices.values()), "an empty field leaves what the shell says"
+    assert {*choices["corpus"]} - {""} <= {*corpora.OPEN_CORPORA}
+    assert "setup(corpus=corpus, profile=profile, device=device, precision=precision)" in form
 
 
 # The library that is written from the notebooks

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import serlib
-from serlib.device import autocast, choose_device, choose_precision, keep_pages, profile, seed_everything, setup
+from serlib.device import autocast, choose_device, choose_precision, keep_pages, seed_everything, setup
 from serlib.errors import InputError
 
 
@@ -118,22 +119,12 @@ def test_seeds():
     assert draw() == first
 
 
-def test_profile(monkeypatch):
-    """Else a reader's first run would take a day, or a run for the paper stop after a minute."""
-    assert profile(1, 50) == 1
-    monkeypatch.setenv("SERLIB_PROFILE", "")
-    assert profile(1, 50) == 1
-    monkeypatch.setenv("SERLIB_PROFILE", "paper")
-    assert profile(1, 50) == 50
-    monkeypatch.setenv("SERLIB_PROFILE", "quick")
-    assert serlib.profile(1, 50) == 1
-
-
-def test_an_unknown_profile(monkeypatch):
-    """Else a typing error would silently run the quick one."""
-    monkeypatch.setenv("SERLIB_PROFILE", "papper")
-    with pytest.raises(InputError, match="SERLIB_PROFILE=papper: set it to quick or paper"):
-        profile(1, 50)
+def test_a_lesson_is_as_long_as_the_device_allows(monkeypatch):
+    """Else a lesson on Colab's GPU would take as long as on a laptop's two cores."""
+    monkeypatch.setenv("SERLIB_DEVICE", "cpu")
+    assert serlib.minutes(0.5) == 5
+    monkeypatch.setattr("serlib.device.choose_device", lambda: torch.device("cuda"))
+    assert serlib.minutes(0.5) == 1
 
 
 def test_setup_says_what_runs_on_what(monkeypatch):
@@ -143,6 +134,36 @@ def test_setup_says_what_runs_on_what(monkeypatch):
     monkeypatch.setenv("SERLIB_PRECISION", "bfloat16")
     line = setup(5)
     after = torch.rand(1)
-    assert line == f"serlib {serlib.__version__} · torch {torch.__version__} · cpu, bfloat16"
+    assert line == f"serlib {serlib.__version__} · torch {torch.__version__} · quick, cpu, bfloat16"
     torch.manual_seed(5)
     assert torch.equal(after, torch.rand(1))
+
+
+def test_what_is_chosen_in_the_form_is_what_runs(monkeypatch):
+    """Else a reader would choose EmoDB in the form, and read numbers of the synthetic corpus."""
+    for name in ("CORPUS", "PROFILE", "DEVICE", "PRECISION"):
+        monkeypatch.setenv(f"SERLIB_{name}", "")  # so that what is set here ends with the test
+    line = setup(corpus=" emodb ", profile="lesson", device="cpu", precision="float32")
+    assert line.endswith("lesson, cpu, float32") and os.environ["SERLIB_CORPUS"] == "emodb"
+    assert setup(corpus="", profile="", device="", precision="") == line, "an empty field changes nothing"
+    with pytest.raises(InputError, match="SERLIB_DEVICE=gpu: set it to cpu, cuda or mps"):
+        setup(device="gpu")
+
+
+@pytest.mark.parametrize(
+    ("colab", "device", "chosen", "profile"),
+    [
+        (True, "cuda", "", "lesson"),
+        (True, "cpu", "", "quick"),
+        (False, "cuda", "", "quick"),
+        (True, "cuda", "quick", "quick"),
+    ],
+)
+def test_colab_with_a_gpu_takes_the_lesson(monkeypatch, colab, device, chosen, profile):
+    """Else whoever presses Run all there would see networks that have learnt nothing, or would be overruled."""
+    monkeypatch.setenv("SERLIB_PROFILE", chosen)
+    monkeypatch.setattr("serlib.device.choose_device", lambda: torch.device(device))
+    monkeypatch.setattr("serlib.device.choose_precision", lambda device: torch.float32)
+    if colab:
+        monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    assert setup().endswith(f"{profile}, {device}, float32")

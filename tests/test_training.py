@@ -1,5 +1,6 @@
 """The training loop: it learns, repeats itself, goes on where it was stopped, and refuses what is not its own."""
 
+import contextlib
 import errno
 import functools
 import math
@@ -8,9 +9,11 @@ import pickle
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, ReduceLROnPlateau
 
@@ -685,3 +688,69 @@ def test_the_folder_of_a_checkpoint_is_made(tmp_path):
     path = Path(tmp_path / "new" / "folder" / "a")
     train(epochs=1, checkpoint=path)
     assert path.exists()
+
+
+# A lesson: as many epochs as fit into some minutes
+
+
+@contextlib.contextmanager
+def a_clock(seconds):
+    """A clock that only an update moves, by so many seconds: yields the `backward` that moves it."""
+    now, step = [0.0], supervised()
+
+    def backward(*how):
+        now[0] += seconds
+        return step(*how)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("serlib.training.time.perf_counter", lambda: now[0])
+        yield backward
+
+
+@hypothesis.given(epochs=st.integers(1, 30), seconds=st.floats(0.1, 100), minutes=st.floats(0.05, 5))
+@hypothesis.settings(deadline=None, max_examples=40)
+def test_as_many_epochs_as_fit(epochs, seconds, minutes):
+    """Else a lesson would outlast its time, stop long before it, or end at a learning rate for its beginning."""
+    steps = partial(MultiStepLR, milestones=range(1, epochs + 1), gamma=0.9)
+    seen = []
+    with a_clock(seconds) as backward:
+        how = {"backward": backward, "minutes": minutes, "make_schedule": lambda o: seen.append(steps(o)) or seen[0]}
+        history = train(epochs=epochs, **how)[1]
+    made, took, budget = len(history), sum(epoch["seconds"] for epoch in history), 60 * minutes
+    assert 1 <= made <= epochs and len(history[0]["losses"]) == min(3, max(1, math.floor(budget / seconds) + 1))
+    assert made == 1 or took <= budget + 1e-6
+    assert made == epochs or took + history[0]["seconds"] > budget - 1e-6
+    assert seen[0].last_epoch == epochs, "the schedule did not come to its end"
+    ticks = [epochs * done // made for done in range(made)]
+    assert [epoch["learning_rate"] for epoch in history] == pytest.approx([0.05 * 0.9**tick for tick in ticks])
+
+
+def test_a_line_says_how_many_epochs_fit(capsys):
+    """Else a reader would not know that a lesson is shorter than its plan, or how long to wait."""
+    with a_clock(2) as backward:
+        train(epochs=20, backward=backward, minutes=0.5)
+        assert capsys.readouterr().out == "6.0 s an epoch: 5 of 20 epochs in 0.5 minutes\n"
+        train(epochs=20, backward=backward)
+        assert capsys.readouterr().out == ""
+
+
+def test_a_lesson_that_was_stopped_keeps_its_number_of_epochs(tmp_path):
+    """Else a slower hour would change the schedule in the middle of a run."""
+    steps = partial(MultiStepLR, milestones=[10, 15], gamma=0.1)
+    how = {"epochs": 20, "minutes": 0.5, "make_schedule": steps}
+    with a_clock(2) as backward:
+        whole, history = train(backward=backward, **how)
+        with pytest.raises(KeyboardInterrupt):
+            train(backward=backward, checkpoint=tmp_path / "c", watch=stop_after(2), **how)
+    with a_clock(9) as slower:
+        resumed, continued = train(backward=slower, checkpoint=tmp_path / "c", **how)
+    assert len(history) == len(continued) == 5 and equal(whole, resumed)
+    with pytest.raises(InputError, match="another model, schedule"):
+        train(checkpoint=tmp_path / "c", epochs=20, make_schedule=steps)
+
+
+def test_a_plateau_is_waited_for_in_a_lesson_too():
+    """Else a schedule that waits for a score would be asked without one."""
+    with a_clock(2) as backward:
+        how = {"make_schedule": PLATEAU, "score": restless, "backward": backward}
+        assert len(train(epochs=20, minutes=0.5, **how)[1]) == 5

@@ -23,6 +23,8 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         kept = {k: cell.metadata[k] for k in KEPT_CELL_METADATA if k in cell.metadata}
         folded = FOLDED if "hide-cell" in kept.get("tags", []) else {}
+        if cell.source.startswith("# @title"):  # Colab shows the fields instead
+            folded = {"cellView": "form"}
         cell.metadata = nbformat.from_dict(kept | folded)
     return notebook
 

@@ -587,6 +587,7 @@ class Schedule:
     `rule` is the outer one: fomaml, reptile or released (CA-2). `inner="adam"` takes
     Adam's step inside (CA-3), `padding="first"` fills up before normalising (CA-6).
     What the paper leaves open is this book's.
+    With `minutes`, only as many epochs are made as fit.
     Page: notebooks/04.
     """
 
@@ -601,6 +602,7 @@ class Schedule:
     padding: str | None = None
     double_softmax: bool | None = None
     inner: str | None = None
+    minutes: float | None = None
 
 # %% ../../notebooks/04_mmtl_2020.ipynb #train-code
 def development_loss(
@@ -659,8 +661,9 @@ def train(
     seed_everything(seed)
     network = make_model(name)
     front_of(network).padded_first.fill_(first)
-    how = {k: getattr(schedule, k) for k in ("epochs", "patience", "most_updates")}
-    how |= {"seed": seed, "checkpoint": checkpoint, "watch": watch, "minimise": True}
+    how = {k: getattr(schedule, k) for k in ("epochs", "most_updates", "minutes")}
+    how |= {"patience": schedule.patience, "seed": seed}
+    how |= {"checkpoint": checkpoint, "watch": watch, "minimise": True}
     with naming_who_diverged(seen):
         return fit(
             network,

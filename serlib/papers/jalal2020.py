@@ -204,6 +204,7 @@ class Schedule:
     `statistics="training"`: MOMA's bands are standardised by the training part, else
     each utterance by itself; `averaged` frames become one (MO-4).
     What the paper leaves open is this book's.
+    With `minutes`, only as many epochs are made as fit.
     Page: notebooks/03.
     """
 
@@ -217,6 +218,7 @@ class Schedule:
     most_updates: int | None = None
     statistics: str | None = None
     averaged: int | None = None
+    minutes: float | None = None
 
 # %% ../../notebooks/03_moma_2020.ipynb #inputs-code
 def inputs_of(network: nn.Module, table: pd.DataFrame) -> list[list[Tensor]]:
@@ -318,6 +320,7 @@ def train(
         epochs=schedule.epochs,
         patience=schedule.patience if score else None,
         most_updates=schedule.most_updates,
+        minutes=schedule.minutes,
         seed=seed,
         checkpoint=checkpoint,
         watch=watch,

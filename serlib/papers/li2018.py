@@ -255,6 +255,7 @@ class Schedule:
     """How long and how fast to train; each milestone divides the rate by ten.
 
     The defaults are those of Li 2018, section 3.1.
+    With `minutes`, only as many epochs are made as fit.
     Page: notebooks/01.
     """
 
@@ -263,6 +264,7 @@ class Schedule:
     learning_rate: float = 0.05
     milestones: tuple[int, ...] = (20, 30, 40)
     most_updates: int | None = None
+    minutes: float | None = None
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #train-code
 def train(
@@ -282,6 +284,7 @@ def train(
         make_schedule=partial(MultiStepLR, milestones=schedule.milestones, gamma=0.1),
         epochs=schedule.epochs,
         most_updates=schedule.most_updates,
+        minutes=schedule.minutes,
         seed=seed,
         checkpoint=checkpoint,
         watch=watch,

@@ -11,6 +11,7 @@ __all__ = ['PARTS', 'PUBLISHED', 'WINDOW', 'HOP', 'BEFORE', 'AFTER', 'CHAPTER', 
 """End-to-end multi-task learning: Zhang, Wu and Schuller, ICASSP 2019."""
 
 import dataclasses
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -274,6 +275,7 @@ class Schedule:
 
     `longest`: seconds, utterances are cropped to it in training. The learning rate is
     that of Zhang 2019, section 4.2; what the paper leaves open is this book's.
+    With `minutes`, only as many epochs are made as fit.
     Page: notebooks/02.
     """
 
@@ -285,6 +287,7 @@ class Schedule:
     weights: tuple[float, ...] | None = None
     dropout_at: str = "vector"
     most_updates: int | None = None
+    minutes: float | None = None
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #inputs-code
 def dimensions_of(name: str, task: Task) -> list[str]:
@@ -352,6 +355,7 @@ def train(
         epochs=schedule.epochs,
         patience=schedule.patience,
         most_updates=schedule.most_updates,
+        minutes=schedule.minutes,
         seed=seed,
         checkpoint=checkpoint,
         watch=watch,
@@ -406,11 +410,13 @@ def recompute(
     schedule: Schedule = Schedule(),
     seeds: tuple[int, ...] = (0, 1, 2),
     dimensions: list[str] | None = None,
+    methods: Iterable[str] = PUBLISHED.index[1:],
     **how,
 ) -> list[Record]:
-    """All six methods of Table 1, in the given dimensions or all that a corpus has.
+    """The methods of Table 1, in the given dimensions or all that a corpus has.
 
-    `how` goes to `run_all`: how many jobs, and who hears of progress.
+    The SVM is always among them. `how` goes to `run_all`: how many jobs, and who
+    hears of progress.
     Page: notebooks/02.
     """
     several = zhang2019_inferred(table)  # one training answers for all dimensions
@@ -418,7 +424,7 @@ def recompute(
     tasks = [zhang2019_inferred(table, dimension) for dimension in names]
     networks = [
         network_run(CHAPTER, task, name, schedule, seed)
-        for name in PUBLISHED.index[1:]
+        for name in methods
         for task in ([several] if "MTL" in name else tasks)
         for seed in seeds
     ]

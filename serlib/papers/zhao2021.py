@@ -824,6 +824,7 @@ class Schedule:
 
     `weight` is W_AT, for rows that transfer. `teacher` names the corpus on which
     teachers learn, by default the task's own training part, for `teacher_updates`.
+    With `minutes`, only as many epochs are made as fit.
     Page: notebooks/05.
     """
 
@@ -834,6 +835,7 @@ class Schedule:
     weight: float | None = None
     teacher: str | None = None
     teacher_updates: int | None = None
+    minutes: float | None = None
 
 # %% ../../notebooks/05_satn_2021.ipynb #everybody-code
 def everybody(task: Task, fold: Fold) -> Fold:
@@ -917,6 +919,7 @@ def train(
     epoch_of = partial(batches, *examples, schedule.batch_size)
     adam = partial(torch.optim.Adam, lr=schedule.learning_rate)
     more |= {"epochs": schedule.epochs, "most_updates": schedule.most_updates}
+    more["minutes"] = schedule.minutes
     return fit(network, epoch_of, adam, seed=seed, **more)
 
 # %% ../../notebooks/05_satn_2021.ipynb #answers-code

@@ -1,6 +1,7 @@
-"""What the book needs from Sphinx and myst-nb that neither has yet: four small hooks."""
+"""What the book needs from Sphinx and myst-nb that neither has yet: five small hooks."""
 
 import re
+from pathlib import Path
 
 from docutils import nodes
 from myst_nb.core.render import NbElementRenderer
@@ -32,6 +33,24 @@ def link_page_line(app, what, name, obj, options, lines):
     lines[:] = [PAGE.sub(link, line.rstrip()) for line in lines]
 
 
+def link_within(app, page, source):
+    """Let a notebook's links to the book's public address, which Colab needs, lead to the pages that are built here."""
+    owner, name = app.config.html_theme_options["repository_url"].split("/")[-2:]
+    public = re.escape(f"https://{owner.lower()}.github.io/{name}/")
+
+    def relative(found):
+        path, anchor = found[1].removesuffix(".html"), found[2] or ""
+        if path == page:
+            return f"]({anchor})"
+        if path.startswith("_static/"):
+            return f"](../book/{path})"
+        place = app.env.doc2path(path) if path in app.env.found_docs else found[1]
+        return f"](../{Path(place).relative_to(app.srcdir) if Path(place).is_absolute() else place}{anchor})"
+
+    if app.env.doc2path(page).endswith(".ipynb"):
+        source[0] = re.sub(rf"\]\({public}([\w/.-]+)(#[\w-]+)?\)", relative, source[0])
+
+
 def name_remote_images(app, doctree):
     """Show a picture from another host, such as a Colab badge, as its alt text: pages are read offline."""
     for image in list(doctree.findall(nodes.image)):
@@ -49,6 +68,7 @@ def launch_notebooks_only(app, page, template, context, doctree):
 def setup(app):
     """Connect the hooks."""
     NbElementRenderer.render_image = image_with_alt_text
+    app.connect("source-read", link_within)
     app.connect("autodoc-process-docstring", link_page_line)
     app.connect("doctree-read", name_remote_images)
     app.connect("html-page-context", launch_notebooks_only, priority=900)  # the theme adds buttons at 501 or before
