@@ -3,6 +3,8 @@ SHELL := bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 NOTEBOOKS ?= $(sort $(wildcard notebooks/*.ipynb))
+# Among the oldest that pyproject.toml allows the first for Python 3.13.
+COLAB_TORCH ?= 2.5.1
 CHAPTERS := $(or $(CHAPTER),li2018 zhang2019 jalal2020 cai2020 zhao2021)
 
 # A Python that was named on purpose (make book PYTHON=python3.12) replaces a .venv of another version.
@@ -30,7 +32,7 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench reference findings screen baselines again mutants memory look address lock clean corpus full
+.PHONY: help setup book test lint export run bench reference findings screen baselines again mutants memory look colab address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -111,6 +113,12 @@ look: setup ## open every page of the built book in Chromium and take its pictur
 	  $(PYTHON) -m venv --clear .cache/look && \
 	  .cache/look/bin/python -m pip install --quiet --disable-pip-version-check playwright; }
 	.cache/look/bin/python book/tools/look.py
+
+colab: ## run each notebook as Colab does: alone, its library fetched, an older torch (an environment of its own)
+	@$(PYTHON) -m venv --clear .cache/colab
+	.cache/colab/bin/python -m pip install --quiet --disable-pip-version-check \
+	  "torch==$(COLAB_TORCH)" ipykernel nbclient nbformat pyyaml
+	.cache/colab/bin/python book/tools/colab.py $(NOTEBOOKS)
 
 address: setup ## show the repository's public address, or change it everywhere: make address URL=https://github.com/OWNER/NAME
 	@$(BIN)/python book/tools/address.py $(URL)
