@@ -32,7 +32,7 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench reference findings screen baselines again mutants memory look colab address lock clean corpus full
+.PHONY: help setup book test lint export run bench reference findings screen baselines again mutants memory fuzz look colab address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -107,6 +107,9 @@ mutants: corpus ## change the code in many ways, and see which changes the finge
 
 memory: setup ## how much memory the hardest inputs take (minutes; fails where one takes too much)
 	@$(AS_COMMITTED) $(BIN)/python book/tools/memory.py
+
+fuzz: setup ## read damaged files by the thousand: all must be read, or refused in a line (MINUTES=4)
+	@$(AS_COMMITTED) $(BIN)/python book/tools/fuzz.py $(MINUTES)
 
 look: setup ## open every page of the built book in Chromium and take its picture
 	@[ -x .cache/look/bin/python ] && .cache/look/bin/python -c 'import playwright' 2>/dev/null || { \

@@ -100,7 +100,7 @@ def _is_synthetic(table: pd.DataFrame) -> bool:
     scores = []
     for path in table["path"].iloc[:5]:
         if (file := alignment_path(path, "phseg")).is_file():
-            scores += re.findall(r"^ *(\d+) +(\d+) +(-\d+) ", "\n".join(_lines(file)), re.M)
+            scores += re.findall(r"^ *(\d{1,9}) +(\d{1,9}) +(-\d{1,12}) ", "\n".join(_lines(file)), re.M)
     return bool(scores) and all(int(score) == 1000 * (int(one) - int(end) - 1) for one, end, score in scores)
 
 

@@ -23,10 +23,10 @@ WIDTH = 88  # columns of the report; only a path may be longer
 TOLERANCE = 0.1  # seconds by which two statements about one length may differ
 KNOWN = {*corpora.EMOTIONS.values(), *iemocap.EMOTIONS.values(), *MAPPED}
 
-# A header, segments, the total score; the group is the last frame of the last segment.
-_ALIGNMENT = re.compile(
-    rb"[^\n]*\n(?:[ \t]*\d{1,9}[ \t]+(\d{1,9})[ \t]+\S+[ \t]+\S[^\n]*\n)+[ \t]*Total score[^\n]*\s*"
-)
+# A header, segments, the total score, in ASCII; the group is the last frame of the last segment.
+_REST = rb"[\t -~]*\r?\n"
+_SEGMENTS = rb"(?:[ \t]*\d{1,9}[ \t]+(\d{1,9})[ \t]+[!-~]+[ \t]+[!-~]" + _REST + rb")+"
+_ALIGNMENT = re.compile(rb"[ \t]*[!-~]" + _REST + _SEGMENTS + rb"[ \t]*Total score[\t -~]*\s*")
 
 
 @dataclass(frozen=True)

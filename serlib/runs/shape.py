@@ -14,15 +14,27 @@ def inspect(record: object) -> None:
         _need(isinstance(getattr(record, name), kind), f"its {name} should be a {kind.__name__}")
     _need(record.source.count(".") == 1, "its source should be a module and a name")
     _need(record.classes and all(isinstance(name, str) for name in record.classes), "its classes have no names")
+    _need(all(isinstance(name, str) for name in record.behaviour.values()), "its behaviour is no list of ids")
     _need(record.folds, "it holds no fold")
+    _inspect_origin(record.origin, "its origin")
     for fold in record.folds:
         _need(isinstance(fold, dict) and isinstance(fold.get("name"), str), "a fold has no name")
+        _inspect_origin(fold.get("origin", record.origin), f"the origin of fold {fold['name']!r}")
         _need(_are_numbers([fold.get("seconds")]), f"fold {fold['name']!r} lacks its seconds")
+        counts = [fold.get(name, 0) for name in ("updates", "best_epoch", "loss", "first_loss")]
+        _need(_are_numbers(counts), f"of fold {fold['name']!r} updates or losses are no numbers")
         for rows in (fold, fold.get("validation") or {}):
             _inspect_rows(rows, len(record.classes), f"of fold {fold['name']!r}", rows is fold)
         curve = fold.get("curve", {})
         whole = isinstance(curve, dict) and all(isinstance(c, list) and _are_numbers(c) for c in curve.values())
         _need(whole and len({len(c) for c in curve.values()}) < 2, f"the curve of fold {fold['name']!r} is none")
+
+
+def _inspect_origin(origin: dict, what: str) -> None:
+    """The same for where a record or a fold of it comes from."""
+    around = origin.get("environment") if isinstance(origin, dict) else None
+    whole = isinstance(around, dict) and {"device", "precision", "threads"} <= around.keys()
+    _need(whole and isinstance(origin.get("date"), str), f"{what} lacks its date, or what it ran on")
 
 
 def _inspect_rows(rows: dict, classes: int, where: str, needed: bool) -> None:

@@ -295,6 +295,8 @@ def aligned(folder, digits):
     return folder / "a.wdseg"
 
 
+ALIGNED = " SFrm EFrm SegAScr Word\n 0 99 -99 SIL\n 100 199 -99 AWAY\n Total score: -198\n"
+
 # C13, E15: what was done; what must be said.
 SAID = {
     "a player of NaN": (
@@ -544,6 +546,21 @@ RELEASES = {
     ),
     "5,000 digits in an alignment": (
         lambda root: aligned(root, 5000).replace(alignment_path(root / WAV)),
+        r"error +1  torn \.wdseg alignments",
+    ),
+    "5,000 digits in a phone, and no note": (
+        lambda root: [
+            UNNAMED["its note and the transcripts"](root),
+            aligned(root, 5000).replace(alignment_path(root / WAV, "phseg")),
+        ],
+        r"error +1  torn \.phseg alignments",
+    ),
+    "a letter that is a blank in an alignment": (
+        lambda root: alignment_path(root / WAV).write_text(ALIGNED.replace(" -99", " \u2028"), "utf-8"),
+        r"error +1  torn \.wdseg alignments",
+    ),
+    "an alignment that lost its first line": (
+        lambda root: alignment_path(root / WAV).write_text("\n 0 99 -99 SIL\n Total score: -99\n"),
         r"error +1  torn \.wdseg alignments",
     ),
     "5,000 digits in a time": (

@@ -288,6 +288,13 @@ RECORDS = {
     "a validation that is a text": edited(lambda record, fold: fold.update(validation="none")),
     "a validation without rows": edited(lambda record, fold: fold.update(validation={"predicted": [1]})),
     "an origin that is a text": edited(lambda record, fold: record.update(origin="here")),
+    "an origin without what it ran on": edited(lambda record, fold: record["origin"].pop("environment")),
+    "an origin without its precision": edited(lambda record, fold: record["origin"]["environment"].pop("precision")),
+    "an origin without a date": edited(lambda record, fold: record["origin"].pop("date")),
+    "a fold's origin that is a number": edited(lambda record, fold: fold.update(origin=3)),
+    "behaviour of numbers": edited(lambda record, fold: record.update(behaviour={"protocol li2018": [1]})),
+    "updates that are a text": edited(lambda record, fold: fold.update(updates="many")),
+    "a first loss that is a text": edited(lambda record, fold: fold.update(first_loss="2.5")),
     "another field": edited(lambda record, fold: record.update(extra=1)),
 }
 
