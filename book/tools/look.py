@@ -2,7 +2,10 @@
 
 Each page is opened wide and at phone width, light and dark, from a local server. It must log no error, ask no
 other host for anything, find every file, not scroll sideways on the phone, have its equations rendered and
-its players playing. Screenshots go to `_build/look`. Run it with `make look`, after `make book`.
+its players playing, show no directive as it is written, and let every quiz be answered from the keyboard. Every page
+is reached by links from the first, and every link within the book leads to a page, and to a place on it. Screenshots
+go to `_build/look`. Run it with `make look`, after `make book`; `look.py _build/committed/html wide light` looks at
+another folder, or in one way only.
 """
 
 import contextlib
@@ -17,12 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-HTML = ROOT / "_build" / "html"
+HTML = next((Path(each).resolve() for each in sys.argv[1:] if Path(each).is_dir()), ROOT / "_build" / "html")
 SHOTS = ROOT / "_build" / "look"
 WIDTHS = {"wide": (1440, 900), "phone": (390, 844)}
+THEMES = ("light", "dark")
 PART = 2500  # pixels of a page on one picture
 UNSEEN = ("genindex.html", "py-modindex.html", "search.html", "index.html")
 FLAGS = [
@@ -57,6 +61,33 @@ PLAY = """async player => {
 }"""
 
 
+RAW = r"""() => {
+    const main = document.querySelector("main").cloneNode(true);
+    for (const code of main.querySelectorAll("pre, code, script, style")) code.remove();
+    return main.textContent.match(/(:::+|`{3,})\s*\{?[\w-]*|\{(?:[a-z]+:)?[a-z]+\}`[^`]*`?|^:[a-z]+: .*$/gm) || [];
+}"""
+LINKS = """() => [...document.querySelectorAll("a[href]")]
+    .filter(a => a.host === location.host && a.getAttribute("href") !== "#")
+    .map(a => a.pathname + decodeURIComponent(a.hash))"""
+PLACES = """() => [...document.querySelectorAll("[id], a[name]")].map(e => e.id || e.name)"""
+STAND_BEFORE = """quiz => {  // the last thing before the quiz that the keyboard reaches
+    const all = [...document.querySelectorAll("a[href], button, input, summary, audio[controls], [tabindex='0']")];
+    const follows = e => e.compareDocumentPosition(quiz) & Node.DOCUMENT_POSITION_FOLLOWING;
+    const before = all.filter(e => !quiz.contains(e) && follows(e));
+    while (before.length && document.activeElement !== before.at(-1)) {
+        before.at(-1).focus();
+        if (document.activeElement !== before.at(-1)) before.pop();
+    }
+}"""
+ANSWERED = """quiz => {
+    const options = [...quiz.querySelectorAll(".option")];
+    const chosen = options.filter(o => o.querySelector("input").checked);
+    const shows = options.filter(o => getComputedStyle(o.querySelector(".why")).display !== "none");
+    return {number: chosen.length === 1 ? options.indexOf(chosen[0]) : null,
+            right: chosen[0]?.classList.contains("right"), alone: shows.length === 1 && shows[0] === chosen[0]};
+}"""
+
+
 @contextlib.contextmanager
 def serve(folder: Path) -> Iterator[str]:
     """Serve a folder on a free local port."""
@@ -71,8 +102,52 @@ def serve(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def look_at(context: BrowserContext, base: str, name: str, phone: bool, shot: Path) -> tuple[list[str], int, int]:
-    """What is wrong with one page, and how many equations and players it has."""
+def answer_by_keyboard(page: Page) -> list[str]:
+    """Answer each quiz with Tab, Space and the arrow keys, option by option; what went wrong."""
+    faults = []
+    for number, quiz in enumerate(page.query_selector_all("fieldset.quiz"), 1):
+        quiz.evaluate(STAND_BEFORE)
+        for _ in range(20):  # a player has several stops of its own, and a formula in a question is one
+            page.keyboard.press("Tab")
+            if quiz.evaluate(
+                "quiz => quiz.contains(document.activeElement) && document.activeElement.type === 'radio'"
+            ):
+                break
+        page.keyboard.press("Space")
+        said = []
+        for _ in quiz.query_selector_all(".option"):
+            said.append(quiz.evaluate(ANSWERED))
+            page.keyboard.press("ArrowDown")
+        if [each["number"] for each in said] != [*range(len(said))] or not all(each["alone"] for each in said):
+            faults.append(f"quiz {number}: the keyboard does not go through its options, each with its reason")
+        elif [each["right"] for each in said].count(True) != 1:
+            faults.append(f"quiz {number}: not one option is right")
+    return faults
+
+
+def crawled(links: dict[str, list[str]], places: dict[str, set[str]]) -> list[str]:
+    """Which links lead nowhere, and which pages no link leads to, from the first one on."""
+    faults, reached, todo = [], set(), ["/index.html"]
+    while todo:
+        here = todo.pop()
+        if here in reached or here not in links:
+            continue
+        reached.add(here)
+        for link in links[here]:
+            path, _, place = link.partition("#")
+            path = path + "index.html" * path.endswith("/")
+            if path in places and place and place not in places[path]:
+                faults.append(f"{here}: {link} leads to no place on that page")
+            elif path not in places and not (HTML / path.lstrip("/")).is_file():
+                faults.append(f"{here}: {link} leads nowhere")
+            todo.append(path)
+    return sorted({*faults}) + [f"{page}: no link leads to it" for page in sorted(links.keys() - reached)]
+
+
+def look_at(
+    context: BrowserContext, base: str, name: str, phone: bool, shot: Path
+) -> tuple[list[str], str, list[str], set[str]]:
+    """What is wrong with one page, what there is on it, where its links lead, and its places."""
     faults: list[str] = []
     page = context.new_page()
     page.on("console", lambda m: faults.append(f"console: {m.text}") if m.type == "error" else None)
@@ -94,6 +169,9 @@ def look_at(context: BrowserContext, base: str, name: str, phone: bool, shot: Pa
     faults += [f"equation not rendered: {text}" for text in page.evaluate(UNRENDERED)]
     if phone and (wide := page.evaluate(SIDEWAYS)):
         faults.append(f"scrolls sideways: {wide}")
+    faults += [f"as it is written: {text[:60]}" for text in page.evaluate(RAW)]
+    faults += answer_by_keyboard(page)
+    links, places = page.evaluate(LINKS), {*page.evaluate(PLACES)}
     players = page.query_selector_all("audio")
     for number, player in enumerate(players, 1):
         if fault := player.evaluate(PLAY):
@@ -103,13 +181,14 @@ def look_at(context: BrowserContext, base: str, name: str, phone: bool, shot: Pa
         page.evaluate("top => scrollTo({top, behavior: 'instant'})", part * PART)
         page.wait_for_timeout(200)
         page.screenshot(path=shot.with_stem(f"{shot.stem}-{part + 1:02}"))
-    equations = len(page.query_selector_all("mjx-container"))
+    counts = {"equations": "mjx-container", "players": "audio", "questions": "fieldset.quiz"}
+    there = ", ".join(f"{len(page.query_selector_all(what))} {word}" for word, what in counts.items())
     page.close()
-    return faults, equations, len(players)
+    return faults, there, links, places
 
 
 def main() -> int:
-    """Look at every page in every way; the number of faults found."""
+    """Look at every page in every way, and follow every link; the number of faults found."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         sys.exit("make look needs Chromium; install it (on Debian: apt-get install chromium).")
@@ -120,9 +199,11 @@ def main() -> int:
     shutil.rmtree(SHOTS, ignore_errors=True)
     SHOTS.mkdir(parents=True)
     found = 0
+    links, places = {}, {}
     with serve(HTML) as base, sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        for theme in ("light", "dark"):
-            for width, (w, h) in WIDTHS.items():
+        for theme in [theme for theme in THEMES if theme in sys.argv] or THEMES:
+            for width in [width for width in WIDTHS if width in sys.argv] or WIDTHS:
+                w, h = WIDTHS[width]
                 context = playwright.chromium.launch_persistent_context(
                     f"{profile}/{theme}-{width}",
                     executable_path=chromium,
@@ -132,12 +213,17 @@ def main() -> int:
                 )
                 for name in pages:
                     shot = SHOTS / f"{Path(name).stem}-{width}-{theme}.png"
-                    faults, equations, players = look_at(context, base, name, width == "phone", shot)
+                    faults, there, out, own = look_at(context, base, name, width == "phone", shot)
+                    links[f"/{name}"], places[f"/{name}"] = out, own
                     found += len(faults)
-                    summary = f"{equations} equations, {players} players"
-                    print(f"{'FAULTY' if faults else 'ok':7}{name} ({width}, {theme}): {summary}")
+                    print(f"{'FAULTY' if faults else 'ok':7}{name} ({width}, {theme}): {there}", flush=True)
                     print("".join(f"       {fault}\n" for fault in faults), end="")
                 context.close()
+    followed = sum(map(len, links.values()))
+    faults = crawled(links | {"/index.html": ["/book/start.html"]}, places)
+    found += len(faults)
+    print(f"{'FAULTY' if faults else 'ok':7}{followed} links within the book")
+    print("".join(f"       {fault}\n" for fault in faults), end="")
     print(f"{len(pages)} pages, {found} faults. The pictures are in {SHOTS}")
     return found
 
