@@ -20,6 +20,7 @@ from serlib.features import extract
 from serlib.protocols import li2018
 from serlib.runs import Chapter, Run, describe, learning_curves, load, queue, read_record, recalls, reproduce, run_all
 from serlib.training import batches, fit, predict
+from tests.hostile.places import needs_namespaces, python, said, small_disk
 from tests.hostile.test_disk import swapped
 
 
@@ -150,6 +151,69 @@ def test_a_reference_record_of_other_sound_is_not_this_run(two, folder, monkeypa
         assert set(queue.kept_of(dataclasses.replace(kept, folds=[]))) == expected
     monkeypatch.setattr(queue, "_references", lambda: [of(two[1])])
     assert not queue.kept_of(dataclasses.replace(kept, folds=[]))
+
+
+# B7: a disk that fills up while a run is made
+
+FILLS = """
+import contextlib, itertools, json, sys
+from pathlib import Path
+from serlib import cache
+from serlib.errors import InputError
+from serlib.runs import make, weights
+from tests.hostile.test_runs import of, scores
+
+corpus, disk, place = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+seen = []
+
+def fill():
+    with contextlib.suppress(OSError), (disk / "ballast").open("wb", 0) as file:
+        while True:
+            file.write(bytes(4096))
+    with contextlib.suppress(OSError):
+        for number in itertools.count():
+            (disk / f"ballast{number}").touch()
+
+def filling(write):
+    def filled(path):
+        if path.match(place):
+            seen.append(path)
+            if len(seen) == 2:
+                fill()
+        return write(path)
+    return filled
+
+for room in (cache, weights, make):
+    room.write_atomically = filling(room.write_atomically)
+make.locked = filling(make.locked)
+try:
+    of(corpus, disk / "runs")
+except InputError as error:
+    print(error)
+for path in disk.glob("ballast*"):
+    path.unlink()
+before = {path.name for path in disk.rglob("*") if path.is_file()}
+print(json.dumps(scores(of(corpus, disk / "runs"))))
+print(json.dumps([sorted(before), [path.name for path in disk.rglob("*.*") if path.suffix in (".part", ".lock")]]))
+"""
+
+
+@needs_namespaces
+@pytest.mark.parametrize("place", ["bands/*.npy", "*.checkpoint", "*.safetensors", "*.json", "*.lock"])
+def test_a_disk_fills_up(place, two, tmp_path):
+    """A feature, a checkpoint, weights, a record or a lock, the second of its kind, finds no room and no free entry.
+
+    A line says so, with the path; what was there before is kept; and once there is room the same call ends in what a
+    run that nothing disturbed ends in, with nothing left behind.
+    """
+    (disk := tmp_path / "disk").mkdir()
+    given = {"before": small_disk(disk, "4m", 300), "SERLIB_CACHE": str(disk / "cache")}
+    status, out, err = said(python(FILLS, two[0], disk, place, **given), 180)
+    assert status == 0, err
+    line, found, (before, left) = out.split("\n")[0], *map(json.loads, out.split("\n")[1:3])
+    assert f"No room on disk to write {disk}/" in line and "Free some space" in line, out
+    assert any(name.endswith(place[-4:]) for name in before) or place == "*.lock", "what was there before is lost"
+    assert found == scores(of(two[0])) and not left
 
 
 # B9: weights
