@@ -77,7 +77,7 @@ lint: setup ## ruff: lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-export: setup ## write serlib/papers from the notebooks' `#| export` cells
+export: setup ## write serlib/papers from the notebooks' `#| export` cells, and book/twins from the pages with examples
 	$(BIN)/python book/tools/export.py
 
 run: corpus ## execute the notebooks in place (quick, synthetic), for committing them

@@ -3,6 +3,7 @@
 import ast
 import functools
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import address
 import export
 import nbformat
 import pytest
+import twins
 import yaml
 from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
@@ -191,7 +193,8 @@ def test_a_solution_is_folded_wherever_the_notebook_is_opened(path):
 # A notebook alone, in Colab
 
 TEMPLATE = ROOT / "serlib" / "course" / "chapter.ipynb"
-each_that_launches = pytest.mark.parametrize("path", [*NOTEBOOKS, TEMPLATE], ids=lambda path: path.stem)
+LAUNCHED = [*NOTEBOOKS, TEMPLATE, *sorted((ROOT / "book" / "twins").glob("*.ipynb"))]
+each_that_launches = pytest.mark.parametrize("path", LAUNCHED, ids=lambda path: path.stem)
 MYST = {
     "a directive": r"^[ \t]*(?:`{3,}|:{3,}|~{3,})[ \t]*\{",
     "a role": r"\{[a-z][\w:-]*\}`",
@@ -237,7 +240,7 @@ def test_a_notebook_asks_for_the_library_of_its_own_version(path):
 
 def test_every_notebook_offers_the_same_choices():
     """Else a field of the form would do nothing in one of them, or offer what is refused."""
-    (form,) = {cells_of(path)[1].source for path in [*NOTEBOOKS, TEMPLATE]}
+    (form,) = {cells_of(path)[1].source for path in LAUNCHED}
     choices = {
         name: ast.literal_eval(found) for name, found in re.findall(r'^(\w+) = ""  # @param (\[.*?\])', form, re.M)
     }
@@ -245,6 +248,17 @@ def test_every_notebook_offers_the_same_choices():
     assert all(found[0] == "" for found in choices.values()), "an empty field leaves what the shell says"
     assert {*choices["corpus"]} - {""} <= {*corpora.OPEN_CORPORA}
     assert "setup(corpus=corpus, profile=profile, device=device, precision=precision)" in form
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=lambda path: path.stem)
+def test_a_page_with_examples_has_a_twin_for_colab(page):
+    """Else the rocket of a page would open what the page said once, or nothing."""
+    written = ROOT / "book" / "twins" / f"{page.stem}.ipynb"
+    if page.stem in twins.HERE_ONLY:
+        assert not written.exists()
+    else:
+        twin = nbformat.writes(twins.twin_of(page, ROOT))
+        assert written.exists() and json.loads(twin) == json.loads(written.read_text("utf-8")), "make export writes it"
 
 
 # The library that is written from the notebooks

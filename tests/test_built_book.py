@@ -153,10 +153,25 @@ def test_a_chapter_opens_in_colab(path):
     assert links == {own}
 
 
-def test_only_chapters_open_in_colab():
-    """Else the rocket of a page would lead to a file that Colab cannot open."""
-    others = {page for page in PAGES if "notebooks" not in page.parts}
-    assert others and not [page for page in others if "colab.research.google.com" in page.read_text("utf-8")]
+def test_what_a_page_opens_in_colab_is_there():
+    """Else the rocket of a page would lead to a file that Colab cannot open: it opens notebooks alone."""
+    repository = address.address(ROOT).removeprefix("https://github.com/")
+    start, opened = f"https://colab.research.google.com/github/{repository}/blob/main/", {}
+    for page in [page for page in PAGES if "notebooks" not in page.parts]:
+        links = {tag["href"] for tag in soup(page).find_all("a", href=True) if "colab.research" in tag["href"]}
+        opened |= dict.fromkeys([page.stem] if links else [], "".join(links).removeprefix(start))
+    twins = {path.stem: f"book/twins/{path.name}" for path in (ROOT / "book" / "twins").glob("*.ipynb")}
+    assert len(twins) > 5 and {page: link for page, link in opened.items() if page != "index"} == twins
+
+
+def test_links_between_pages_stay_in_this_folder():
+    """Else the book could not be read offline: notebooks name its public address, because in Colab they stand alone."""
+    public = "https://" + address.forms(address.address(ROOT))[1][1] + "/"
+    leaving = {}
+    for page in PAGES:
+        targets = [tag.get("href") or tag.get("src") or "" for tag in soup(page).find_all(["a", "img"])]
+        leaving[page.name] = [target for target in targets if target.startswith(public)]
+    assert {page: targets for page, targets in leaving.items() if targets} == {}
 
 
 def test_equations_are_rendered_from_this_folder():

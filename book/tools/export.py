@@ -1,8 +1,12 @@
-"""Write serlib/papers: a notebook's `#| export` cells become the module that its `#| default_exp` names."""
+"""Write serlib/papers: a notebook's `#| export` cells become the module that its `#| default_exp` names.
+
+It writes `book/twins` as well: the notebooks of pages with examples.
+"""
 
 import sys
 from pathlib import Path
 
+import twins
 from nbdev.export import nb_export
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,3 +25,4 @@ if __name__ == "__main__":
     if not (done := export_all(ROOT)):
         sys.exit("No notebook has a `#| default_exp` cell.")
     print("\n".join(f"exported {notebook.relative_to(ROOT)}" for notebook in done))
+    print("\n".join(f"wrote {twin.relative_to(ROOT)}" for twin in twins.write_all(ROOT)))

@@ -59,10 +59,17 @@ def name_remote_images(app, doctree):
 
 
 def launch_notebooks_only(app, page, template, context, doctree):
-    """Take the launch button off pages that are text with examples: Colab opens only `.ipynb`."""
+    """Let the launch button of a page of text open the page's twin, or take it off: Colab opens only `.ipynb`."""
     if app.env.doc2path(page).endswith(".md"):
-        buttons = context.get("header_buttons", [])
-        context["header_buttons"] = [button for button in buttons if button.get("label") != "launch-buttons"]
+        twin, kept = f"book/twins/{Path(page).name}.ipynb", []
+        for group in context.get("header_buttons", []):
+            if group.get("label") != "launch-buttons":
+                kept.append(group)
+            elif (Path(app.srcdir) / twin).exists():
+                for button in group["buttons"]:
+                    button["url"] = button["url"].replace(f"{page}.md", twin)
+                kept.append(group)
+        context["header_buttons"] = kept
 
 
 def setup(app):
