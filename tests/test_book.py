@@ -1,6 +1,7 @@
 """What must be true of the book's sources: notebooks, exports, addresses, docstrings, figures in prose."""
 
 import ast
+import dataclasses
 import functools
 import importlib
 import json
@@ -248,6 +249,21 @@ def test_every_notebook_offers_the_same_choices():
     assert all(found[0] == "" for found in choices.values()), "an empty field leaves what the shell says"
     assert {*choices["corpus"]} - {""} <= {*corpora.OPEN_CORPORA}
     assert "setup(corpus=corpus, profile=profile, device=device, precision=precision)" in form
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
+def test_a_lesson_trains_for_a_time(path, monkeypatch):
+    """Else profile `lesson` would stop after a few updates as quick does, take a day, or stop at a name."""
+    monkeypatch.setenv("SERLIB_DEVICE", "cpu")
+    chapter = re.search(r"#\| default_exp (\w+)", path.read_text("utf-8"))[1]
+    names = vars(importlib.import_module(f"serlib.papers.{chapter}")) | {"serlib": serlib, "dataclasses": dataclasses}
+    (cell,) = (cell for cell in cells_of(path) if "\nlesson = " in cell.source)
+    steps = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign)]
+    until = [node.targets[0].id for node in steps if isinstance(node.targets[0], ast.Name)].index("schedule")
+    exec(compile(ast.Module(steps[:until], []), path.stem, "exec"), names := dict(names))
+    lesson, quick = names["lesson"], names["first_steps"]
+    assert type(lesson) is names["Schedule"] and 1 < lesson.minutes <= 5 and lesson.most_updates is None
+    assert lesson.epochs > 10 > quick.epochs and quick.minutes is None and names["Schedule"]().minutes is None
 
 
 @pytest.mark.parametrize("page", EXECUTED, ids=lambda path: path.stem)

@@ -272,9 +272,11 @@ def test_company_and_padding_train_nothing(together):
 def test_fit_gets_what_train_was_told(paper, task, handed):
     """Else a setting would be asked for, noted in the record, and not be used."""
     schedule = dataclasses.replace(paper.schedule, epochs=7, batch_size=3, learning_rate=0.123, most_updates=5)
+    schedule = dataclasses.replace(schedule, minutes=0.5)
     told = {"seed": 4, "checkpoint": Path("a"), "watch": print}
     seen = handed(paper.module.train, task, task.folds[0], paper.trained, schedule, **told)
-    assert {key: seen[key] for key in ("epochs", "most_updates", *told)} == {"epochs": 7, "most_updates": 5, **told}
+    told |= {"epochs": 7, "most_updates": 5, "minutes": 0.5}
+    assert {key: seen[key] for key in told} == told
     assert seen["make_optimiser"](seen["model"].parameters()).defaults["lr"] == 0.123
     sizes = [paper.sizes(batch) for batch in seen["epoch_of"](torch.Generator())]
     assert max(sizes) == 3 and sum(size < 3 for size in sizes) <= 1
