@@ -41,7 +41,7 @@ def choose_precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     if device.type == "cpu":
-        chip = torch.cpu.get_capabilities()
+        chip = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot say
         return torch.bfloat16 if chip.get("avx512_bf16") or chip.get("amx_bf16") else torch.float32
     return torch.float32
 

@@ -150,6 +150,12 @@ def test_what_is_chosen_in_the_form_is_what_runs(monkeypatch):
         setup(device="gpu")
 
 
+def test_an_older_torch_computes_in_32_bits(monkeypatch):
+    """Else a notebook would stop at its first cell under a torch that the lower bound allows."""
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert choose_precision(torch.device("cpu")) == torch.float32
+
+
 @pytest.mark.parametrize(
     ("colab", "device", "chosen", "profile"),
     [
