@@ -68,14 +68,14 @@ def overlaps(table: pd.DataFrame, recording: pd.Series) -> Iterator[tuple[int, i
                 latest = dict(sorted(latest.items(), key=lambda item: -item[1].end)[:2])
 
 
-def on_both_sides(table: pd.DataFrame) -> str | None:
-    """Why somebody would be trained and tested on, as far as the table alone shows it; None where nothing does.
+def on_both_sides(table: pd.DataFrame, recording: pd.Series) -> str | None:
+    """Why somebody would be trained and tested on, in words; None where nothing shows it.
 
-    Page: book/your_corpus.
+    `recording` names that of each row: by its path alone, or by what the file holds. Page: book/your_corpus.
     """
     for group in alike(table["speaker"]):
         return f"the speakers {', '.join(map(ascii, group))} may be one person. Give one person one name"
-    for one, other, whole in overlaps(table, table["path"].map(os.path.normpath)):
+    for one, other, whole in overlaps(table, recording):
         if whole:
             names = " and ".join(table.loc[[one, other], "utterance_id"])
             return f"{names} are one stretch of {Path(table.loc[one, 'path']).name} under two speakers. Remove one"

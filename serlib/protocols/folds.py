@@ -4,7 +4,7 @@ A group is a name with row numbers of a task's table, in order. What is left to 
 asked for, so that forty thousand speakers are no more than their rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,20 @@ class Folds(Sequence):
         choose = validation[0] if validation else _NONE
         train = np.delete(np.arange(self.utterances), np.union1d(test, choose))
         return Fold(name, train, choose, test, normalise=train)
+
+
+def sides_of(folds: Sequence[Fold], utterances: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each fold of so many `utterances` its name, the rows to test, those to choose on, and all not to train on.
+
+    Folds that were dealt give no more than these, so that forty thousand of them are soon looked through.
+    Page: book/which_iemocap.
+    """
+    if isinstance(folds, Folds):
+        for name, test, *choose in folds.sides:
+            yield name, test, *(choose or [_NONE]), np.unique(np.concatenate([test, *choose]))
+    else:
+        for fold in folds:
+            yield fold.name, fold.test, fold.validation, np.setdiff1d(np.arange(utterances), fold.train)
 
 
 def group_of(units: pd.Series, names: Sequence) -> Group:

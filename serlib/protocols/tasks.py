@@ -1,5 +1,6 @@
 """What a paper trains on: the utterances that a selection names, their labels, and the folds they are dealt into."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from serlib.corpora.leaks import on_both_sides
 from serlib.errors import InputError
-from serlib.protocols.folds import Fold, Folds, Group, Sides
+from serlib.protocols.folds import Fold, Folds, Group, Sides, sides_of
 
 FOUR_EMOTIONS = ("anger", "happiness", "neutral", "sadness")  # the classes of most SER papers, in their order
 DIMENSIONS = ("valence", "activation", "dominance")
@@ -73,11 +74,13 @@ class Task:
 
     def sides(self) -> pd.DataFrame:
         """Of each fold: utterances to train, choose and test on, who is tested, and how many are on both sides."""
-        speakers, rows = self.table["speaker"], {}
-        for fold in self.folds:
-            known, tested = ({*speakers.iloc[part]} for part in (fold.train, fold.test))
-            sizes = (len(fold.train), len(fold.validation), len(fold.test))
-            rows[fold.name] = (*sizes, " ".join(sorted(tested)), len(known & tested))
+        codes, names = pd.factorize(self.table["speaker"], sort=True)
+        said, rows = np.bincount(codes), {}
+        for name, test, choose, away in sides_of(self.folds, len(codes)):
+            tested, there = np.unique(codes[test]), pd.Series(codes[away]).value_counts()
+            both = [speaker for speaker in tested if said[speaker] > there.get(speaker, 0)]  # some of theirs is left
+            sizes = (len(codes) - len(away), len(choose), len(test))
+            rows[name] = (*sizes, " ".join(names[tested]), len(both))
         columns = ("trained on", "chosen on", "tested on", "test speakers", "speakers on both sides")
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
@@ -180,6 +183,16 @@ def levels_of(chosen: pd.DataFrame, discretise: Callable) -> dict[str, np.ndarra
     return levels
 
 
+def refuse_leaks(protocol: str, chosen: pd.DataFrame, recording: pd.Series) -> None:
+    """Raise InputError where one person or `recording` stands under two speakers, but for what is there to leak.
+
+    Page: book/which_iemocap.
+    """
+    if not protocol.startswith("leaky_") and (leak := on_both_sides(chosen, recording)):
+        corpus = chosen.attrs.get("corpus", "this corpus")
+        raise InputError(f"{protocol} on {corpus}: {leak}; `python -m serlib corpus check` names all.")
+
+
 def make_task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[Group] | Sides, auxiliary=None) -> Task:
     """Test on a side, choose on another where there is one, train on the rest.
 
@@ -187,8 +200,7 @@ def make_task(protocol: str, chosen: pd.DataFrame, labels, classes, sides: list[
     stands under two speakers (but for protocols that are there to leak). Page: book/which_iemocap.
     """
     corpus, whole = chosen.attrs.get("corpus", "this corpus"), True
-    if not protocol.startswith("leaky_") and (leak := on_both_sides(chosen)):
-        raise InputError(f"{protocol} on {corpus}: {leak}; `python -m serlib corpus check` names all.")
+    refuse_leaks(protocol, chosen, chosen["path"].map(os.path.normpath))
     there = np.bincount(labels[labels >= 0], minlength=len(classes))
     for name, *parts in sides:
         taken = np.unique(np.concatenate(parts))

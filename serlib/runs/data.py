@@ -8,6 +8,7 @@ from serlib import audio
 from serlib.cache import cached, contents, digest
 from serlib.errors import InputError
 from serlib.protocols import Task
+from serlib.protocols.tasks import refuse_leaks
 
 
 def data_digest(task: Task) -> str:
@@ -30,8 +31,10 @@ def _stretches(task: Task) -> list[tuple[str, str, str]]:
 def hear(task: Task) -> None:
     """Read the sound of every row of a task, those that are tested too; what was read before is not read again.
 
-    Raises InputError, naming the first row that cannot be used and how many there are. Page: book/threats.
+    Raises InputError, naming the first row that cannot be used and how many there are, and where two speakers have
+    files that hold the same. Page: book/threats.
     """
+    refuse_leaks(task.protocol, task.table, task.table["path"].map(contents(task.table["path"])))
 
     def read() -> np.ndarray:
         wrong = []

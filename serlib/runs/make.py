@@ -21,6 +21,7 @@ from torch import nn
 from serlib.cache import digest, located, locked, room_for, write_atomically
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
+from serlib.protocols.folds import sides_of
 from serlib.runs.cluster import settle, undisturbed
 from serlib.runs.data import data_digest, hear
 from serlib.runs.origin import origin
@@ -28,6 +29,7 @@ from serlib.runs.record import Record, entry_of, joined, read_record, rests_on
 from serlib.runs.weights import WeightsError, keep
 from serlib.training import best_epoch, same_loss
 
+MANY = 1000  # folds; from here on a run's key lists no rows to train on, which would be all speakers times all rows
 TRIES = 3  # how often folds are begun again whose worker was killed
 
 
@@ -246,16 +248,22 @@ def plan(run: Run, folder: str | Path | None) -> list[Part]:
     behaviour = rests_on(run.source, task.protocol, run.model, settings, task.corpus)
     about = (run.model, run.source, task.corpus, task.protocol, list(task.classes), settings, run.seed, behaviour)
     blank = Record(*about, origin={"data": data}, folds=[])
-    sides = [[getattr(fold, side).tolist() for side in ("train", "validation", "test")] for fold in task.folds]
+    if len(task.folds) <= MANY:
+        sides = [[getattr(fold, side).tolist() for side in ("train", "validation", "test")] for fold in task.folds]
+    else:
+        sides = [[rows.tolist() for rows in sides] for _, *sides in sides_of(task.folds, len(task.labels))]
     more = [(name, labels.tolist()) for name, labels in task.auxiliary.items()]
     key = digest(*about, data, task.table["utterance_id"].tolist(), task.labels.tolist(), sides, *more)[:8]
     stem = "_".join([_file_name(run.model), _file_name(task.corpus), task.protocol, key])
     folder = folder and located(folder)
-    names = [f"{number:02}-{_file_name(fold.name)}" for number, fold in enumerate(task.folds, 1)][: run.folds]
+    folds = [*task.folds[: run.folds]]
+    names = [f"{number:02}-{_file_name(fold.name)}" for number, fold in enumerate(folds, 1)]
     places = [folder and folder / stem / name for name in names]
-    rows = [(fold.train.tolist(), fold.normalise.tolist()) for fold in task.folds]
-    alike = [tuple(p for p, other in zip(places, rows, strict=False) if p and other == own) for own in rows]
-    return [Part(run, fold, blank, *where) for fold, *where in zip(task.folds, places, alike, strict=False)]
+    same: dict[tuple[bytes, bytes], list[Path]] = {}
+    for fold, place in zip(folds, places, strict=True):
+        same.setdefault((fold.train.tobytes(), fold.normalise.tobytes()), []).extend([place] if place else [])
+    alike = [tuple(same[fold.train.tobytes(), fold.normalise.tobytes()]) for fold in folds]
+    return [Part(run, *part) for part in zip(folds, itertools.repeat(blank), places, alike, strict=False)]
 
 
 def _replay(

@@ -600,6 +600,7 @@ RESULTS = {
     "a cut FLAC": (lambda f: cut(sound(f / "a.flac")) and edit(f, file={0: "a.flac"}), "shorter than its header"),
     "a cut MP3": (lambda f: cut(sound(f / "a.mp3")) and edit(f, file={0: "a.mp3"}), "shorter than its header"),
     "one person under two names": (lambda f: named(f, s0="03", s1="3"), "may be one person"),
+    "a copy under two people": (lambda f: copied(f, ONE, OTHER), "one stretch of s0_anger_0.wav under two speakers"),
     "one recording under two people": (
         lambda f: edit(f, file={4: ONE}, utterance_id=[f"u{n}" for n in range(20)]),
         "one stretch of s0_anger_0.wav under two speakers",

@@ -1,5 +1,6 @@
 """Who is tested when: groups share nobody and leave nobody out, and a fold's sides are what they are called."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -15,8 +16,10 @@ from serlib.protocols.folds import (
     has_sessions,
     one_each,
     session_parts,
+    sides_of,
     with_next,
 )
+from serlib.protocols.tasks import Task
 
 properties = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 some_units = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=30).map(pd.Series)
@@ -88,6 +91,21 @@ def test_folds_are_made_when_they_are_asked_for(units, number, chosen_on):
     assert [fold.name for fold in folds[::-1]] == [name for name, _ in groups][::-1]
     with pytest.raises(IndexError):
         folds[len(groups)]
+    for dealt_out, made in zip(sides_of(folds, len(units)), sides_of([*folds], len(units)), strict=True):
+        assert dealt_out[0] == made[0] and all(map(np.array_equal, dealt_out[1:], made[1:]))
+
+
+@pytest.mark.parametrize("speakers", [500, 1000])
+def test_many_folds_are_looked_through(speakers, monkeypatch):
+    """Else forty thousand speakers would take the square of their rows: what is looked at grows with the speakers."""
+    units = pd.Series([f"s{number:05}" for number in range(speakers)])
+    folds = Folds(speakers, with_next(one_each(units)))
+    task = Task("p", "c", pd.DataFrame({"speaker": units}), np.zeros(speakers, int), ("one",), folds)
+    monkeypatch.setattr(Folds, "__getitem__", lambda *_: pytest.fail("a fold was made, with all of its rows"))
+    assert sum(len(rows) for _, *sides in sides_of(folds, speakers) for rows in sides) == 4 * speakers
+    sides = task.sides()
+    assert (sides[["trained on", "chosen on", "tested on"]] == [speakers - 2, 1, 1]).all(axis=None)
+    assert [*sides["test speakers"]] == [*units] and not sides["speakers on both sides"].any()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from serlib.errors import InputError
 from serlib.protocols import Fold, li2018
+from serlib.protocols.folds import Folds
 from serlib.runs import Chapter, load, make, read_record, reproduce, run_all
 from serlib.training import batches, fit, predict, supervised
 
@@ -451,3 +452,16 @@ def test_a_worker_that_dies_again_and_again(task, a_run, validate, folder, tmp_p
     assert kept and "03-s2.json" not in kept
     validate(task, folder=folder)
     assert all(path.read_bytes() == kept.get(path.name, path.read_bytes()) for path in folder.glob("*/*.json"))
+
+
+def test_of_many_folds_only_those_that_run_are_made(task, a_run, folder, monkeypatch):
+    """Else a run on a few of forty thousand speakers would first list all rows for each of them."""
+    monkeypatch.setattr(make, "MANY", 2)
+    made, of = [], Folds.__getitem__
+    monkeypatch.setattr(
+        Folds, "__getitem__", lambda self, at: (isinstance(at, int) and made.append(at), of(self, at))[1]
+    )
+    [part] = make.plan(a_run(task, folds=1), folder)
+    assert {*made} <= {0, 1} and len(made) < 3, "1 is asked for to see that there is none"
+    other = dataclasses.replace(task, folds=Folds(len(task.labels), task.folds.sides[::-1]))
+    assert make.plan(a_run(other, folds=1), folder)[0].place.parent != part.place.parent, "other folds, one folder"
