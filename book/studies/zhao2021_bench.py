@@ -98,6 +98,7 @@ def ways() -> dict[str, Callable]:
 
     return {
         "plain, float32": a_step(plain.to(where).train(), batch, single),
+        "plain": a_step(plain.to(where).train(), batch, own),
         "ours, float32": a_step(SER().to(where).train(), batch, single),
         "ours": a_step(SER().to(where).train(), batch, own),
         "ours, maps kept": a_step(SER().to(where).train(), batch, own, kept),

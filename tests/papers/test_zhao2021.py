@@ -352,6 +352,10 @@ def test_a_teacher_of_another_fold_is_refused(spoken, tmp_path):
     assert again.symbols == ("", "<", ">", "|", "AH") and not again.training
     with pytest.raises(InputError, match="this teacher is of another fold"):
         zhao2021.load_teacher(tmp_path / "a.safetensors", spoken, third, "TCN", "self")
+    other_texts = table.assign(utterance_id="another " + table["utterance_id"])
+    zhao2021.keep_teacher(tmp_path / "b.safetensors", Teacher(["|", "AH"]), other_texts)
+    with pytest.raises(InputError, match="hears the voices of"):
+        zhao2021.load_teacher(tmp_path / "b.safetensors", spoken, third, "TCN", "self")
 
 
 def test_transcripts_that_are_missing_or_empty(spoken):
@@ -427,7 +431,7 @@ def test_every_rival_is_a_run(spoken):
 
 def test_the_schedule_of_the_paper():
     """Else the full run would not be the paper's."""
-    assert dataclasses.astuple(Schedule()) == (100, 32, 1e-4, None, None, None, None)
+    assert dataclasses.astuple(Schedule()) == (100, 32, 1e-4, None, None, None, None, None)
 
 
 def test_recompute(spoken, tmp_path, monkeypatch):
