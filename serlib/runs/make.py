@@ -259,10 +259,8 @@ def plan(run: Run, folder: str | Path | None) -> list[Part]:
     folds = [*task.folds[: run.folds]]
     names = [f"{number:02}-{_file_name(fold.name)}" for number, fold in enumerate(folds, 1)]
     places = [folder and folder / stem / name for name in names]
-    same: dict[tuple[bytes, bytes], list[Path]] = {}
-    for fold, place in zip(folds, places, strict=True):
-        same.setdefault((fold.train.tobytes(), fold.normalise.tobytes()), []).extend([place] if place else [])
-    alike = [tuple(same[fold.train.tobytes(), fold.normalise.tobytes()]) for fold in folds]
+    rows = [(fold.train.tobytes(), fold.normalise.tobytes()) for fold in folds]
+    alike = [tuple(p for p, other in zip(places, rows, strict=True) if p and other == own) for own in rows]
     return [Part(run, *part) for part in zip(folds, itertools.repeat(blank), places, alike, strict=False)]
 
 
