@@ -547,8 +547,8 @@ def test_training_without_a_development_part_needs_milestones(table, small_netwo
 
 def test_the_schedule_of_the_paper():
     """Else the full run would not be the paper's, or not what the chapter says where the paper is silent."""
-    assert dataclasses.astuple(Schedule()) == (60, 32, 1e-4, 4, 15, None, None, None, None, None)
-    names = ["plateau", "patience", "milestones", "longest", "most_updates", "statistics", "averaged"]
+    assert dataclasses.astuple(Schedule()) == (60, 32, 1e-4, 4, 15, None, None, None, None, None, None)
+    names = ["plateau", "patience", "milestones", "longest", "most_updates", "statistics", "averaged", "minutes"]
     assert [*dataclasses.asdict(Schedule())][3:] == names
 
 

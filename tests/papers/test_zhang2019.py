@@ -426,7 +426,7 @@ def test_one_weight_at_1_is_a_task_alone(attention, scored):
 
 def test_the_schedule_of_the_paper():
     """Else the full run would not be the paper's, or not what the chapter says where the paper is silent."""
-    assert dataclasses.astuple(Schedule()) == (60, 16, 1e-4, 10, 15.0, None, "vector", None)
+    assert dataclasses.astuple(Schedule()) == (60, 16, 1e-4, 10, 15.0, None, "vector", None, None)
 
 
 @pytest.fixture

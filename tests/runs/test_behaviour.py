@@ -41,7 +41,8 @@ def kept(tmp_path, monkeypatch):
     ids = record.fingerprint_ids()
     about = ("A", "papers.x", "c", "p", ["a", "b"], {}, 0, {name: ids[name] for name in ("network x A", "protocol p")})
     rows = {"utterance_id": ["u"], "speaker": ["s"], "label": [0], "predicted": [0]}
-    made = record.Record(*about, origin={}, folds=[{"name": "1", "seconds": 1.0, **rows}])
+    origin = {"date": "2026-01-01", "environment": {"device": "cpu", "precision": "float32", "threads": 1}}
+    made = record.Record(*about, origin=origin, folds=[{"name": "1", "seconds": 1.0, **rows}])
     (reference / "x" / "A.json").write_text(json.dumps(vars(made)))
     yield made
     record._ids.cache_clear()
