@@ -1,6 +1,7 @@
 """`python -m serlib`: make or check a corpus, reproduce a table, work off the queue, begin a chapter, compare."""
 
 import argparse
+import atexit
 import contextlib
 import importlib
 import os
@@ -130,7 +131,9 @@ def _make(path: str | None, size: str, seed: int | None) -> int:
     if path is None:
         table = heal.load_synthetic(size)
     else:
-        root = synthetic.make_synthetic(_room("cache").located(path).resolve(), size, seed or 0)
+        root = _room("cache").located(path).resolve()
+        with heal.making(root, size):
+            synthetic.make_synthetic(root, size, seed or 0)
         if wrong := heal.damage(root):  # it was there before
             raise InputError(f"{root} is damaged ({wrong}). Remove it, and make it again.")
         table = _room("corpora").read_path(root)
@@ -198,5 +201,6 @@ if __name__ == "__main__":
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         if status == 130:
+            atexit._run_exitfuncs()  # else folders of joblib are left
             os._exit(status)
         sys.exit(status)

@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
+import joblib
 import pandas as pd
 
-from serlib.cache import cache_root, contents, locked, write_atomically
+from serlib.cache import cache_root, contents, locked, room_for, write_atomically
 from serlib.corpora import iemocap, synthetic
 from serlib.errors import InputError
 
@@ -22,22 +24,37 @@ def load_synthetic(size: str = "small") -> pd.DataFrame:
     It says so, in a warning. Raises InputError as `synthetic.make_synthetic` does. Page: book/your_corpus.
     """
     root = cache_root() / f"synthetic-{size}-{synthetic._made_by()}"
-    if root.exists() and (wrong := damage(root)):
-        warnings.warn(f"{root} is damaged ({wrong}), and is made again.", stacklevel=2)
-        with locked(root.with_name(f"{root.name}.healing")):
-            if damage(root):
+    with contextlib.ExitStack() as stack:
+        if not root.exists() or damage(root):
+            stack.enter_context(making(root, size))
+            if root.exists() and (wrong := damage(root)):  # no other process has made it meanwhile
+                warnings.warn(f"{root} is damaged ({wrong}), and is made again.", stacklevel=2)
                 aside = root.with_name(f"{root.name}.damaged")
                 shutil.rmtree(aside, ignore_errors=True)
                 os.replace(root, aside)
                 shutil.rmtree(aside, ignore_errors=True)
-                synthetic.load_synthetic(size)
-    table = synthetic.load_synthetic(size)
+        table = synthetic.load_synthetic(size)
     if not (root / SUMS).exists():
         with contextlib.suppress(InputError, OSError), write_atomically(root / SUMS) as file:  # or read-only
             states = _states(root)
             sums = contents(root / name for name in states)
             file.write(json.dumps({name: [*state, sums[root / name]] for name, state in states.items()}).encode())
     return table
+
+
+@contextlib.contextmanager
+def making(root: Path, size: str) -> Iterator[None]:
+    """The context in which one process makes a corpus, and its workers never hear Ctrl-C: who started them ends them.
+
+    Raises InputError as `locked` and `room_for` do. Page: book/your_corpus.
+    """
+    with room_for(root), locked(root.with_name(f"{root.name}.making")):
+        if size != "small":
+            from serlib.runs.cluster import undisturbed  # which needs all of this room
+
+            with undisturbed():
+                joblib.Parallel(-1)(joblib.delayed(os.getpid)() for _ in range(joblib.cpu_count()))
+        yield
 
 
 def damage(root: Path) -> str | None:

@@ -218,6 +218,37 @@ def test_a_process_that_was_stopped_holds_a_lock():
     assert [path.name for path in (cache.cache_root() / "features").iterdir()] == ["key.npy"]
 
 
+MAKES = """
+import os, signal, sys, warnings
+from serlib import __main__, cache
+from serlib.corpora import synthetic
+cache.LOOK, cache.SILENT = 0.2, 1.0
+def stops(root, *_):
+    print(os.getpid(), flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    raise KeyboardInterrupt
+if sys.argv[1] == "stops":
+    synthetic.make_synthetic = stops
+sys.exit(__main__.main(["corpus", "make", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.parametrize("where", [[], ["mine"]], ids=["in the cache", "elsewhere"])
+def test_a_process_that_was_stopped_makes_the_corpus(where, tmp_path):
+    """Where the corpus is made, in the cache or in a folder of yours: nobody waits in silence."""
+    where = [tmp_path / name for name in where]
+    with python(MAKES, "stops", *where) as holder:
+        number = holder.stdout.readline().strip()
+        try:
+            status, out, err = said(python(MAKES, "waits", *where), 30)
+            assert status == 1 and not out and err.count("note: Waiting for process") == 1, err
+            assert err.count("\n") == 2 and f"making: process {number} on " in err and "no sign of life" in err, err
+        finally:
+            holder.send_signal(signal.SIGCONT)
+        assert holder.wait(30) == 130 and not holder.stderr.read()
+    assert not list(tmp_path.rglob("*.making")), "a lock was left behind"
+
+
 def test_a_process_that_works_for_long_holds_a_lock(monkeypatch):
     """It shows a sign of life every few seconds: who waits waits, however long. Green at 67df243."""
     monkeypatch.setattr(cache, "BEAT", 0.05)

@@ -7,19 +7,20 @@ import sys
 import time
 
 import pandas as pd
+import psutil
 import pytest
 
 from serlib.__main__ import main
 from tests.hostile.places import ROOT, said
 
 
-def command(*words, options=(), **environment):
+def command(*words, options=(), start_new_session=False, **environment):
     """`python -m serlib`, begun; Ctrl-C reaches it even where nohup would take it away."""
     given = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": ""}
     code = "import signal, os, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     line = [sys.executable, "-c", code, sys.executable, *options, "-m", "serlib", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(line, env=os.environ | given | environment, **pipes)
+    return subprocess.Popen(line, env=os.environ | given | environment, start_new_session=start_new_session, **pipes)
 
 
 @pytest.mark.parametrize("module", ["numpy", "torch", "pandas", "serlib.corpora.table", "joblib", "serlib.runs.make"])
@@ -46,6 +47,21 @@ def test_ctrl_c_while_it_works(corpus, seconds):
     process.send_signal(signal.SIGINT)
     status, _, err = said(process)
     assert status in (0, 130) and "Traceback" not in err and "Exception ignored" not in err, err[-1000:]
+
+
+@pytest.mark.parametrize("moment", ["*.making", "*.part/**/*.wav"], ids=["its workers begin", "they speak"])
+def test_ctrl_c_while_workers_make_a_corpus(tmp_path, moment):
+    """Pressed for everybody in the terminal: exit 130, no word of theirs, nobody goes on in secret."""
+    process = command("corpus", "make", "--size", "full", start_new_session=True, LOKY_MAX_CPU_COUNT="2")
+    with process:
+        while not list((tmp_path / "cache").rglob(moment)) and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(1)
+        began = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)
+        status, out, err = said(process)
+    assert (status, out, err) == (130, "", "")
+    assert not psutil.wait_procs(began, timeout=10)[1] and not list((tmp_path / "cache").glob("*.making"))
 
 
 @pytest.mark.parametrize(
