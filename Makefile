@@ -32,7 +32,7 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench reference findings screen baselines again mutants memory fuzz look colab address lock clean corpus full
+.PHONY: help setup book test lint export run bench reference findings screen baselines again behaviour mutants memory fuzz look colab address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -86,9 +86,8 @@ run: corpus ## execute the notebooks in place (quick, synthetic), for committing
 bench: setup ## how fast training is, against a plain loop (CHAPTER=li2018 takes one)
 	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_bench.py || exit; done
 
-reference: setup ## train what the queue of reference runs still holds, and keep it (days; SERLIB_DATA names the corpora)
-	$(BIN)/python -m serlib queue $(if $(CHAPTER),--chapter $(CHAPTER))
-	$(BIN)/python book/studies/shared.py
+reference: setup ## train what the list of reference runs still holds, and keep it (days; SERLIB_DATA names the corpora)
+	$(BIN)/python book/studies/reference.py $(if $(CHAPTER),--chapter $(CHAPTER))
 
 findings: setup ## look into the trained networks again: attention and the like (CHAPTER=li2018 takes one)
 	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_findings.py || exit; done
@@ -101,6 +100,9 @@ baselines: setup ## make the records of the classifiers again (minutes; SERLIB_D
 
 again: setup ## before a release: train one fold of each chapter again, whole, and compare (half an hour)
 	$(BIN)/python book/studies/again.py
+
+behaviour: corpus ## does the code still compute what the records rest on? (minutes)
+	@$(AS_COMMITTED) $(BIN)/python book/tools/behaviour.py
 
 mutants: corpus ## change the code in many ways, and see which changes the fingerprints notice (minutes)
 	$(AS_COMMITTED) $(BIN)/python book/tools/mutants.py

@@ -1,4 +1,4 @@
-"""`python -m serlib`: make or check a corpus, reproduce a table, work off the queue, begin a chapter, compare."""
+"""`python -m serlib`: make or check a corpus, reproduce a table, begin a chapter."""
 
 import argparse
 import atexit
@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from serlib.errors import InputError, shown
@@ -30,33 +30,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verb = chosen.pop("verb")
     if verb is _make and chosen["seed"] is not None and (chosen["path"] is None or chosen["seed"] < 0):
         parser.error("--seed is a number from 0 on and needs a PATH: the corpus in the cache has seed 0.")
+    return carry_out(verb, **chosen)
+
+
+def carry_out(verb: Callable[..., int], **chosen: object) -> int:
+    """`verb(**chosen)` and its exit status; whatever stops it is one line on stderr. Page: book/how_it_is_built."""
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: _tell(f"note: {message}")
+            warnings.showwarning = lambda message, *_: tell(f"note: {message}")
             return verb(**chosen)
     except BrokenPipeError:  # `| head` has read enough
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
         return 1
     except MemoryError:
-        _tell("error: memory ran out. Take fewer jobs, or a part of the corpus. What was finished stays.")
+        tell("error: memory ran out. Take fewer jobs, or a part of the corpus. What was finished stays.")
         return 1
     except (InputError, OSError, FloatingPointError) as error:
-        _tell(f"error: {error}")
+        tell(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        if verb in (_reproduce, _queue):
-            _tell("stopped: what was finished stays, and the same command goes on from there")
+        if "folder" in chosen:
+            tell("stopped: what was finished stays, and the same command goes on from there")
         return 130
 
 
-def _say(text: str) -> None:
-    """Print lines; what would steer a terminal, in a name or a label, is shown and not obeyed."""
+def say(text: str) -> None:
+    """Print lines; what would steer a terminal, in a name or a label, is shown and not obeyed.
+
+    Page: book/how_it_is_built.
+    """
     print("\n".join(shown(line, 10_000) for line in text.splitlines()), flush=True)
 
 
-def _tell(text: str) -> None:
-    """A line on stderr."""
+def tell(text: str) -> None:
+    """The same, on stderr. Page: book/how_it_is_built."""
     print(shown(text, 10_000), file=sys.stderr, flush=True)
 
 
@@ -82,7 +90,7 @@ def _room(name: str) -> object:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serlib", description="Corpora and tables of Hearing Emotion.")
-    commands = parser.add_subparsers(required=True, metavar="corpus | reproduce | queue | chapter | behaviour")
+    commands = parser.add_subparsers(required=True, metavar="corpus | reproduce | chapter")
     verbs = commands.add_parser("corpus", help="make or check a corpus").add_subparsers(required=True)
     make = verbs.add_parser("make", help="make the synthetic corpus")
     make.add_argument(
@@ -100,27 +108,18 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("paper", choices=PAPERS)
     again.add_argument("--corpus", help="a name or a folder; by default what the environment names")
     where = again.add_mutually_exclusive_group()
-    where.add_argument("--jobs", type=_positive, help="how many folds run at a time; by default one")
+    where.add_argument("--jobs", type=positive, help="how many folds run at a time; by default one")
     where.add_argument("--dask", metavar="ADDRESS", help="run them on a Dask cluster, as tcp://scheduler:8786")
     again.set_defaults(verb=_reproduce)
-    worth = commands.add_parser("queue", help="work off the reference runs, the most valuable minute first")
-    worth.add_argument("--chapter", choices=PAPERS, help="only its runs")
-    worth.add_argument("--jobs", type=_positive, help="of one thread each; by default two")
-    worth.add_argument("--show", action="store_true", help="show the list, and run nothing")
-    worth.set_defaults(verb=_queue)
-    for command in (again, worth):
-        command.add_argument("--folder", type=Path, default=Path("runs"), help="of the runs; by default runs")
+    again.add_argument("--folder", type=Path, default=Path("runs"), help="of the runs; by default runs")
     new = commands.add_parser("chapter", help="write the notebook of a new chapter, which already runs, and its quiz")
     new.add_argument("name", metavar="NAME", help="of the chapter and of its module, such as latif2020")
     new.set_defaults(verb=_chapter)
-    same = commands.add_parser("behaviour", help="say where this code computes otherwise than when records were made")
-    same.add_argument("names", nargs="*", metavar="NAME", help="of fingerprints; by default all")
-    same.add_argument("--accept", action="store_true", help="record today's values of those named")
-    same.set_defaults(verb=_behaviour)
     return parser
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A number of processes, as it is typed. Page: book/how_it_is_built."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a number from 1 on, not {text!r}")
     return int(text)
@@ -137,7 +136,7 @@ def _make(path: str | None, size: str, seed: int | None) -> int:
         if wrong := heal.damage(root):  # it was there before
             raise InputError(f"{root} is damaged ({wrong}). Remove it, and make it again.")
         table = _room("corpora").read_path(root)
-    _say(f"{report.location(table)}: {len(table)} utterances")
+    say(f"{report.location(table)}: {len(table)} utterances")
     return 0
 
 
@@ -145,51 +144,24 @@ def _check(what: str | None, deep: bool) -> int:
     report = _room("corpora.report")
     table = _room("corpora").load(what)
     found = report.problems(table, deep)
-    _say(report.report(table, found))
+    say(report.report(table, found))
     return int(any(problem.level == "error" for problem in found))
 
 
 def _reproduce(paper: str, corpus: str | None, folder: Path, jobs: int | None, dask: str | None) -> int:
     """Everything in the table of a paper; what was finished in an earlier call is not done again."""
     module, corpora, cluster = _room(f"papers.{paper}"), _room("corpora"), _room("runs.cluster")
-    _say(_room("device").setup())
+    say(_room("device").setup())
     where = _room("cache").located(folder).resolve() / paper
     with cluster.on_cluster(dask) if dask else contextlib.nullcontext():
-        records = module.recompute(corpora.load(corpus), where, jobs=jobs, progress=_tell)
-    _say(module.results_table(records).to_string())
-    return 0
-
-
-def _queue(chapter: str | None, folder: Path, jobs: int | None, show: bool) -> int:
-    queue = _room("runs.queue")
-    where = _room("cache").located(folder)
-    table, left = queue.overview(where, [item for item in queue.items() if chapter in (None, item.chapter)])
-    _say(table.to_string(index=False))
-    if not show:
-        queue.work(left, jobs or queue.JOBS, _say)
+        records = module.recompute(corpora.load(corpus), where, jobs=jobs, progress=tell)
+    say(module.results_table(records).to_string())
     return 0
 
 
 def _chapter(name: str) -> int:
-    _say("\n".join(map(str, _room("course").make_chapter(name))))
+    say("\n".join(map(str, _room("course").make_chapter(name))))
     return 0
-
-
-def _behaviour(names: list[str], accept: bool) -> int:
-    """Fingerprint by fingerprint: the same, or what differs and which records rest on it."""
-    if accept and not names:
-        raise InputError("--accept takes the names of the fingerprints whose new values are meant.")
-    behaviour, differ = _room("runs.behaviour"), {}
-    for name, now, lines in behaviour.check(names):
-        _say(f"{name}: {'; '.join(lines) or 'as recorded'}")
-        if lines:
-            differ[name] = now
-            _say("\n".join(f"    {record}" for record in behaviour.resting_on(name)))
-    if accept:
-        behaviour.accept(differ)
-        _say(f"recorded anew: {', '.join(differ) or 'nothing'}")
-        return 0
-    return int(bool(differ))
 
 
 if __name__ == "__main__":

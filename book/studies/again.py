@@ -9,11 +9,11 @@ import dataclasses
 import os
 
 import numpy as np
+import reference
 import torch
 from shared import item
 
 from serlib import device, runs
-from serlib.runs import queue
 from serlib.runs.make import plan
 
 ITEMS = (
@@ -25,7 +25,7 @@ ITEMS = (
 )
 
 
-def compared(one: queue.Item) -> str:
+def compared(one: reference.Item) -> str:
     """How many answers of the first fold are the record's, how far its scores are, and both final losses."""
     run = dataclasses.replace(one.run(), folds=1)
     about = {"model": one.model, "seed": one.seed, "protocol": one.protocol}

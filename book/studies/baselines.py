@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from shared import RUNS, keep
+from reference import keep, table_of
+from shared import RUNS
 
 from serlib import corpora
 from serlib import protocols as p
@@ -19,7 +20,6 @@ from serlib.baselines import functionals_svm, words_bayes
 from serlib.papers.cai2020 import svm_with_bins
 from serlib.papers.zhao2021 import elm_run, hmm_run
 from serlib.runs import Record, Run, run_all
-from serlib.runs.queue import table_of
 
 EVERYWHERE = (p.common_loso, p.leaky_random_utterances, p.leaky_normalised_over_everything)
 IN_IEMOCAPS_LAYOUT = (p.li2018, p.leaky_marker_as_speaker)

@@ -10,8 +10,9 @@ speakers, and their mean for each emotion (`bins`).
 from collections.abc import Iterator
 
 import numpy as np
+import reference
 import torch
-from shared import RUNS, keep
+from shared import RUNS
 from sklearn.linear_model import LogisticRegression
 
 from serlib import runs
@@ -19,7 +20,7 @@ from serlib.errors import InputError
 from serlib.metrics import uar
 from serlib.papers import cai2020
 from serlib.protocols import Fold, Task
-from serlib.runs import Record, queue
+from serlib.runs import Record
 from serlib.runs.make import plan
 from serlib.runs.record import joined
 
@@ -28,9 +29,9 @@ FOLDER = RUNS / "cai2020"
 
 
 def trained() -> Iterator[tuple[Record, Task]]:
-    """The networks of the queue that have auxiliary tasks and are trained, each once."""
+    """The networks of the list that have auxiliary tasks and are trained, each once."""
     seen = set()
-    for item in sorted(queue.items(), key=lambda item: -(item.folds or 99)):  # what has more folds holds the others
+    for item in sorted(reference.items(), key=lambda item: -(item.folds or 99)):  # what has more folds holds the others
         if item.chapter != "cai2020" or item.model in cai2020.ALONE:
             continue
         try:
@@ -117,4 +118,4 @@ if __name__ == "__main__":
     for record, task in networks:  # some minutes for each fold
         adaptation = cai2020.adaptation_run(record, FOLDER, task, HOW)
         [adapted] = runs.run_all([adaptation], FOLDER)
-        keep(adapted, "cai2020", plan(adaptation, FOLDER)[0].place.parent.name)
+        reference.keep(adapted, "cai2020", plan(adaptation, FOLDER)[0].place.parent.name)

@@ -1,8 +1,8 @@
 """Which changes of the code do the fingerprints notice? `make mutants`: a table of alarms and silences.
 
-The package is copied, one change is made in the copy, and `python -m serlib behaviour` of the copy is asked about the
-fingerprints that the change concerns. A real change must raise the alarm (exit status 1); one that computes the same
-must not, and for these all fingerprints are asked at once, all changes together.
+The package is copied, one change is made in the copy, and `behaviour.py` is asked about the fingerprints that the
+change concerns. A real change must raise the alarm (exit status 1); one that computes the same must not, and for these
+all fingerprints are asked at once, all changes together.
 """
 
 import os
@@ -99,9 +99,9 @@ def move(package: Path, old: str, new: str) -> None:
 
 
 def ask(folder: Path, names: tuple[str, ...] = ()) -> tuple[int, str]:
-    """The exit status and the lines of `python -m serlib behaviour` in a changed copy."""
+    """The exit status and the lines of book/tools/behaviour.py on a changed copy."""
     environment = os.environ | {"PYTHONPATH": str(folder), "TQDM_DISABLE": "1"}
-    command = [sys.executable, "-m", "serlib", "behaviour", *names]
+    command = [sys.executable, str(Path(__file__).with_name("behaviour.py")), *names]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     if done.stderr:
         raise RuntimeError(f"The changed copy does not run:\n{done.stderr}")

@@ -1,8 +1,7 @@
 """The sixth room: runs and their records. A number stands in the book only if a record holds it.
 
-`record` is what a record is, `make` how it is made, `origin` where it comes from, `behaviour` whether today's code
-would compute the same; `tables` and `findings` are how it is shown, and `verdicts` what follows from it. `queue` has
-the reference runs that are worth having, and `cluster` takes runs to many machines.
+`record` is what a record is, `make` how it is made, `origin` where it comes from; `tables` and `findings` are how it is
+shown, and `verdicts` what follows from it. `cluster` takes runs to many machines.
 """
 
 from serlib.runs.findings import findings, keep_findings

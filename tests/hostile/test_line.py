@@ -24,9 +24,9 @@ def command(*words, options=(), start_new_session=False, **environment):
 
 
 @pytest.mark.parametrize("module", ["numpy", "torch", "pandas", "serlib.corpora.table", "joblib", "serlib.runs.make"])
-def test_ctrl_c_while_it_imports(module):
+def test_ctrl_c_while_it_imports(module, corpus):
     """Pressed before anything has begun, right after this module was imported: exit 130, no traceback."""
-    process, before = command("queue", "--show", options=["-X", "importtime"]), []
+    process, before = command("reproduce", "li2018", "--corpus", corpus, options=["-X", "importtime"]), []
     for line in process.stderr:
         before.append(line)
         if line.rstrip().endswith(f" {module}"):
@@ -102,7 +102,7 @@ def test_a_path_that_leads_nowhere(path, tmp_path, monkeypatch, capsys):
     """A user whom nobody knows, symbolic links in a circle, a zero byte: a line, wherever a path comes in."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    for line in (["corpus", "check", path], ["queue", "--show", "--folder", path], ["corpus", "make", path]):
+    for line in (["corpus", "check", path], ["reproduce", "li2018", "--corpus", path], ["corpus", "make", path]):
         assert main(line) == 1, line
         err = capsys.readouterr().err
         assert err.startswith("error: ") and err.count("\n") == 1, err

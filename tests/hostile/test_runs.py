@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference
 import soundfile
 import torch
 from torch import nn
@@ -18,7 +19,7 @@ from serlib.corpora import read_folder
 from serlib.errors import InputError
 from serlib.features import extract
 from serlib.protocols import li2018
-from serlib.runs import Chapter, Run, describe, learning_curves, load, queue, read_record, recalls, reproduce, run_all
+from serlib.runs import Chapter, Run, describe, learning_curves, load, read_record, recalls, reproduce, run_all
 from serlib.training import batches, fit, predict
 from tests.hostile.places import needs_namespaces, python, said, small_disk
 from tests.hostile.test_disk import swapped
@@ -144,13 +145,13 @@ def test_a_record_is_copied_from_the_run_on_other_sound(two, folder):
 
 
 def test_a_reference_record_of_other_sound_is_not_this_run(two, folder, monkeypatch):
-    """The package holds a record of `a/ok`: the queue does not call a run on `b/ok` done. Early ones do not know."""
+    """The package holds a record of `a/ok`: the list of runs calls no run on `b/ok` done. Early ones do not know."""
     kept = of(two[0], folder)
     for known, expected in ((kept.origin, {"s0", "s1", "s2"}), ({**kept.origin, "data": None}, {"s0", "s1", "s2"})):
-        monkeypatch.setattr(queue, "_references", lambda known=known: [dataclasses.replace(kept, origin=known)])
-        assert set(queue.kept_of(dataclasses.replace(kept, folds=[]))) == expected
-    monkeypatch.setattr(queue, "_references", lambda: [of(two[1])])
-    assert not queue.kept_of(dataclasses.replace(kept, folds=[]))
+        monkeypatch.setattr(reference, "_references", lambda known=known: [dataclasses.replace(kept, origin=known)])
+        assert set(reference.kept_of(dataclasses.replace(kept, folds=[]))) == expected
+    monkeypatch.setattr(reference, "_references", lambda: [of(two[1])])
+    assert not reference.kept_of(dataclasses.replace(kept, folds=[]))
 
 
 # B7: a disk that fills up while a run is made

@@ -20,7 +20,7 @@ from serlib.corpora import read_folder
 from serlib.errors import InputError
 from serlib.metrics import uar
 from serlib.papers import cai2020, jalal2020, li2018, zhang2019, zhao2021
-from serlib.runs import behaviour
+from serlib.runs import record
 from serlib.training import supervised
 
 ROOT = Path(__file__).parents[2]
@@ -159,7 +159,7 @@ every_network = pytest.mark.parametrize(("paper", "name"), NETWORKS, ids=said)
 def test_no_network_is_missing():
     """Else a network could be added that nothing here has seen."""
     found = {paper.module.CHAPTER.name: [*paper.parameters] for paper in PAPERS}
-    assert found == {chapter: of["networks"] for chapter, of in behaviour.CHAPTERS.items()}
+    assert found == {chapter: of["networks"] for chapter, of in record.CHAPTERS.items()}
 
 
 @pytest.fixture

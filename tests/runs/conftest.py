@@ -91,3 +91,15 @@ def small_corpus(tmp_path_factory):
         patch.setenv("SERLIB_CACHE", str(folder))
         load_synthetic()
     return folder
+
+
+@pytest.fixture
+def said(capsys):
+    """A function: what stands on stderr, one line and no traceback."""
+
+    def said():
+        err = capsys.readouterr().err
+        assert err.startswith("error: ") and err.count("\n") == 1
+        return err
+
+    return said

@@ -1,14 +1,17 @@
 """Would today's code compute the same? The fingerprints, and what a difference says."""
 
 import json
+from functools import partial
 
+import behaviour
 import numpy as np
 import pytest
+from behaviour import check, differences, fingerprints, record_anew, resting_on
 
+from serlib import runs
 from serlib.errors import InputError
 from serlib.protocols import PROTOCOLS
-from serlib.runs import behaviour, record
-from serlib.runs.behaviour import accept, check, differences, fingerprints, resting_on
+from serlib.runs import record
 from serlib.runs.record import rests_on
 
 
@@ -67,10 +70,10 @@ def test_an_accepted_value_gives_its_records_a_dagger(kept, monkeypatch):
     """Else numbers of other code would stand beside today's without a mark, or every record would get one."""
     assert kept.is_current()
     taking(monkeypatch, network_x_A={"losses": [1.0, 2.1]}, feature_f={"values": [0.5]}, protocol_p={})
-    accept({"feature f": {"values": [0.6]}})
+    record_anew({"feature f": {"values": [0.6]}})
     record._ids.cache_clear()
     assert kept.is_current()
-    accept({"network x A": {"losses": [1.0, 2.1]}})
+    record_anew({"network x A": {"losses": [1.0, 2.1]}})
     record._ids.cache_clear()
     assert not kept.is_current()
     assert [lines for _, _, lines in check(["network x A"])] == [[]]
@@ -134,3 +137,57 @@ def test_a_run_rests_on_what_it_goes_through(run, expected):
     assert ("corpus synthetic" in found) == run[-1].startswith("synthetic")
     assert ("network jalal2020 milestones" in found) == bool(run[3].get("milestones"))
     assert {*found} <= {*fingerprints()}
+
+
+def command(*line):
+    """What the command line does."""
+    return behaviour.carry_out(behaviour.main, **behaviour.arguments(line))
+
+
+@pytest.fixture
+def recorded(task, a_run, tmp_path, monkeypatch):
+    """Two fingerprints, as recorded, and a reference record that rests on both; then the network does otherwise."""
+    values = {"protocol li2018": {"rows": "ab"}, "network li2018 CNN_TF_GAP": {"losses": [1.5, 1.25]}}
+    monkeypatch.setattr(record, "BEHAVIOUR", tmp_path / "behaviour.json")
+    monkeypatch.setattr(record, "REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr(behaviour, "fingerprints", lambda: {name: partial(dict, v) for name, v in values.items()})
+    record.BEHAVIOUR.write_text(json.dumps({"format": record.FORMAT, "fingerprints": values}))
+    record._ids.cache_clear()
+    runs.run_all([a_run(task, model="CNN_TF_GAP")], record.REFERENCE / "li2018")
+    yield values
+    record._ids.cache_clear()
+
+
+def the_record():
+    [folder] = record.REFERENCE.glob("*/*")
+    record._ids.cache_clear()  # as the next command begins
+    return runs.read_record(folder)
+
+
+def test_behaviour_as_recorded_and_otherwise(recorded, capsys):
+    """Else a change would pass unseen, or one that was meant could not be recorded, or would bring no dagger."""
+    assert command() == 0
+    assert capsys.readouterr().out == "protocol li2018: as recorded\nnetwork li2018 CNN_TF_GAP: as recorded\n"
+    recorded["network li2018 CNN_TF_GAP"] = {"losses": [1.5, 1.35]}
+    assert command() == 1
+    first, differs, *records = capsys.readouterr().out.splitlines()
+    assert first.endswith("as recorded")
+    assert differs == "network li2018 CNN_TF_GAP: losses: number 2 of 2 was 1.25 and is 1.35"
+    assert len(records) == 3 and all(line.startswith("    li2018/CNN_TF_GAP_tones") for line in records)
+    assert command("protocol li2018") == 0 and the_record().is_current()
+    assert command("--accept", "network li2018 CNN_TF_GAP") == 0
+    assert "recorded anew: network li2018 CNN_TF_GAP" in capsys.readouterr().out
+    assert the_record().shown("uar").endswith("†")
+    assert command() == 0
+
+
+def test_behaviour_that_cannot_be_compared(recorded, said):
+    """Else a wrong name, or a file of an older version, would end in a traceback; or all be accepted by accident."""
+    before = record.BEHAVIOUR.read_text()
+    assert command("network li2018") == 1
+    assert "There is no fingerprint named 'network li2018'" in said()
+    assert command("--accept") == 1
+    assert "--accept takes the names" in said() and record.BEHAVIOUR.read_text() == before
+    record.BEHAVIOUR.write_text(json.dumps({"fingerprints": recorded}))
+    assert command() == 1
+    assert "of format 1, and this version of serlib reads format 2" in said()

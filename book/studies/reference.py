@@ -1,17 +1,25 @@
-"""The reference runs that are worth having, as one list: what, why, how long; run by what a minute brings."""
+"""`make reference`: the runs that are worth having, as one list: what, why, how long; run by what a minute brings.
 
+What is complete becomes a record in serlib/reference: of each model and seed, one of all its folds.
+"""
+
+import argparse
 import dataclasses
 import functools
 import importlib
+import json
 import os
+import sys
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import joblib
 import pandas as pd
 
 from serlib import corpora, protocols
+from serlib.__main__ import PAPERS, carry_out, positive, say
+from serlib.cache import located, write_atomically
 from serlib.errors import InputError
 from serlib.runs.make import Part, Run, network_run, plan, records_of
 from serlib.runs.record import REFERENCE, Record, joined, read_record
@@ -25,7 +33,7 @@ class Item:
     """One network on one corpus, with one seed: its value, 1 to 10, and minutes of one core, for all its folds.
 
     `tenth` takes every tenth utterance of the corpus, `folds` the first few; `part` is the folder within that of the
-    runs, and within `reference`, by default that of the chapter. Page: book/how_it_is_built.
+    runs, and within `serlib/reference`, by default that of the chapter.
     """
 
     chapter: str
@@ -52,7 +60,7 @@ class Item:
 
 @functools.cache
 def table_of(corpus: str, tenth: bool) -> pd.DataFrame:
-    """A corpus, or every tenth of its utterances. Page: book/how_it_is_built."""
+    """A corpus, or every tenth of its utterances."""
     table = corpora.load(corpus)
     if tenth:
         name, table = table.attrs["corpus"], table.iloc[::10].reset_index(drop=True)
@@ -61,10 +69,7 @@ def table_of(corpus: str, tenth: bool) -> pd.DataFrame:
 
 
 def items(path: Path = LIST) -> list[Item]:
-    """All runs of the list, an item for each model and seed. Raises InputError where the file is not one.
-
-    Page: book/how_it_is_built.
-    """
+    """All runs of the list, an item for each model and seed. Raises InputError where the file is not one."""
     try:
         entries = tomllib.loads(path.read_text("utf-8"))["run"]
         triples = [(entry, entry.pop("models"), entry.pop("seeds")) for entry in entries]
@@ -74,10 +79,7 @@ def items(path: Path = LIST) -> list[Item]:
 
 
 def left_of(item: Item, folder: Path) -> tuple[list[Part], float]:
-    """The folds of an item that are neither in the folder nor in the reference records, and the share that they are.
-
-    Page: book/how_it_is_built.
-    """
+    """The folds of an item that are neither in the folder nor in the reference records, and the share that they are."""
     parts = plan(item.run(), folder / (item.part or item.chapter))
     kept = kept_of(parts[0].blank)
     left = [part for part in parts if part.fold.name not in kept and not part.path.exists()]
@@ -87,7 +89,7 @@ def left_of(item: Item, folder: Path) -> tuple[list[Part], float]:
 def kept_of(blank: Record) -> dict[str, Record]:
     """The folds of a run that the reference records hold, each as a record, by name.
 
-    A record that was made of other sound holds none of it; early ones do not know. Page: book/how_it_is_built.
+    A record that was made of other sound holds none of it; early ones do not know.
     """
     about, known = dataclasses.replace(blank, origin={}, history={}, folds=[]), (None, blank.origin["data"])
     return {
@@ -102,9 +104,12 @@ def kept_of(blank: Record) -> dict[str, Record]:
 def finished(item: Item, folder: Path) -> Record | None:
     """The record of all folds of an item, from the folder and from the reference records.
 
-    None while one is left, or where the folder has none. Page: book/how_it_is_built.
+    None while one is left, where the folder has none, and where the corpus is not here.
     """
-    parts = plan(item.run(), folder / (item.part or item.chapter))
+    try:
+        parts = plan(item.run(), folder / (item.part or item.chapter))
+    except InputError:  # the list has said why
+        return None
     found = kept_of(parts[0].blank)
     here = {part.fold.name: read_record(part.path) for part in parts if part.path.exists()}
     found |= here
@@ -121,7 +126,7 @@ def _references() -> list[Record]:
 def overview(folder: Path, wanted: Iterable[Item]) -> tuple[pd.DataFrame, list[Part]]:
     """The list, the most valuable minute first, with the minutes that are left; and the folds that are left, in order.
 
-    What cannot run here, for want of a corpus, says so. Page: book/how_it_is_built.
+    What cannot run here, for want of a corpus, says so.
     """
     rows, parts = [], []
     for item in sorted(wanted, key=lambda item: -item.value / item.minutes):
@@ -137,8 +142,42 @@ def overview(folder: Path, wanted: Iterable[Item]) -> tuple[pd.DataFrame, list[P
 
 
 def work(parts: Iterable[Part], jobs: int = JOBS, progress: Callable | None = None) -> None:
-    """Run some folds at low priority, one thread a job; it may be stopped at any moment. Page: book/how_it_is_built."""
+    """Run some folds at low priority, one thread a job; it may be stopped at any moment."""
     if hasattr(os, "nice"):  # all but Windows
         os.nice(19 - os.nice(0))
     with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
         records_of(list(parts), progress=progress)
+
+
+def keep(record: Record, part: str, stem: str) -> None:
+    """Write a record into the package."""
+    with write_atomically(REFERENCE / part / f"{stem}.json") as file:
+        file.write(json.dumps(dataclasses.asdict(record)).encode())
+    print(f"kept {part}/{stem}")
+
+
+def main(chapter: str | None, folder: Path, jobs: int | None, show: bool) -> int:
+    """Show the list, work it off, keep what is finished."""
+    wanted, where = [item for item in items() if chapter in (None, item.chapter)], located(folder)
+    table, left = overview(where, wanted)
+    say(table.to_string(index=False))
+    if not show:
+        work(left, jobs or JOBS, say)
+        for item in wanted:
+            if record := finished(item, where):
+                keep(record, item.part or item.chapter, plan(item.run(), where)[0].place.parent.name)
+    return 0
+
+
+def arguments(line: Sequence[str] | None = None) -> dict:
+    """What was typed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chapter", choices=PAPERS, help="only its runs")
+    parser.add_argument("--jobs", type=positive, help="of one thread each; by default two")
+    parser.add_argument("--show", action="store_true", help="show the list, and run nothing")
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="of the runs; by default runs")
+    return vars(parser.parse_args(line))
+
+
+if __name__ == "__main__":
+    sys.exit(carry_out(main, **arguments()))

@@ -1,16 +1,18 @@
-"""Would today's code compute the same? Fingerprints of what code does, which records rest on.
+"""`make behaviour`: would today's code compute the same? Fingerprints of what code does, which records rest on.
 
 A fingerprint says what a protocol deals out, what a feature looks like, or how the first updates of a network go, all
-on the small synthetic corpus. `reference/behaviour.json` holds them as they were when the records were made. What late
-epochs do, bfloat16 and a GPU are out of its sight.
+on the small synthetic corpus. `serlib/reference/behaviour.json` holds them as they were when the records were made.
+What late epochs do, bfloat16 and a GPU are out of its sight.
 """
 
+import argparse
 import contextlib
 import hashlib
 import importlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from serlib import audio, baselines, corpora, protocols
+from serlib.__main__ import carry_out, say
 from serlib.cache import write_atomically
 from serlib.errors import InputError
 from serlib.protocols import Fold, Task
@@ -34,7 +37,7 @@ BASELINES = {
 
 
 def fingerprints() -> dict[str, Callable[[], dict]]:
-    """How each fingerprint is taken, by its name. Page: book/how_it_is_built."""
+    """How each fingerprint is taken, by its name."""
     found: dict[str, Callable[[], dict]] = {"corpus synthetic": _of_corpus}
     found |= {f"protocol {p.__name__}": partial(_of_protocol, p) for p in protocols.PROTOCOLS}
     of_chapters = [(chapter, name) for chapter, of in CHAPTERS.items() for name in of["features"]]
@@ -51,19 +54,19 @@ def fingerprints() -> dict[str, Callable[[], dict]]:
 def check(names: Iterable[str] = ()) -> Iterator[tuple[str, dict, list[str]]]:
     """Of each fingerprint (or those named): its name, its value today, and where that differs from the one recorded.
 
-    Raises InputError for a name that is none. Page: book/how_it_is_built.
+    Raises InputError for a name that is none.
     """
     kept = record.read_json(record.BEHAVIOUR, "file of fingerprints", "Install serlib again.")["fingerprints"]
     taken = fingerprints()
     for name in names or taken:
         if name not in taken:
-            raise InputError(f"There is no fingerprint named {name!r}. `python -m serlib behaviour` lists them.")
+            raise InputError(f"There is no fingerprint named {name!r}. `make behaviour` lists them.")
         now = json.loads(json.dumps(taken[name]()))
         yield name, now, differences(name, kept[name], now) if name in kept else ["is not recorded yet"]
 
 
-def accept(values: dict[str, dict]) -> None:
-    """Record other values; the records that rest on the old ones get their dagger. Page: book/how_it_is_built."""
+def record_anew(values: dict[str, dict]) -> None:
+    """Record other values; the records that rest on the old ones get their dagger."""
     kept = json.loads(record.BEHAVIOUR.read_text("utf-8"))
     order = fingerprints()
     found = kept["fingerprints"] | values
@@ -74,7 +77,7 @@ def accept(values: dict[str, dict]) -> None:
 
 
 def resting_on(name: str) -> list[str]:
-    """The reference records that rest on a fingerprint, and on its recorded value. Page: book/how_it_is_built."""
+    """The reference records that rest on a fingerprint, and on its recorded value."""
     digest, found = record.fingerprint_ids().get(name), []
     for path in sorted(record.REFERENCE.glob("*/**/*.json")):
         if record.read_record(path).behaviour.get(name) == digest is not None:
@@ -83,7 +86,7 @@ def resting_on(name: str) -> list[str]:
 
 
 def differences(name: str, before: object, now: object, where: str = "") -> list[str]:
-    """Where two values of a fingerprint differ by more than its tolerance: a line each. Page: book/how_it_is_built."""
+    """Where two values of a fingerprint differ by more than its tolerance: a line each."""
     if isinstance(before, dict) and isinstance(now, dict):
         keys = dict.fromkeys([*before, *now])
         lines = [differences(name, before.get(k), now.get(k), f"{where}, {k}" if where else k) for k in keys]
@@ -204,3 +207,32 @@ def _of_corpus() -> dict:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def main(names: list[str], accept: bool) -> int:
+    """Fingerprint by fingerprint: the same, or what differs and which records rest on it."""
+    if accept and not names:
+        raise InputError("--accept takes the names of the fingerprints whose new values are meant.")
+    differ = {}
+    for name, now, lines in check(names):
+        say(f"{name}: {'; '.join(lines) or 'as recorded'}")
+        if lines:
+            differ[name] = now
+            say("\n".join(f"    {record}" for record in resting_on(name)))
+    if accept:
+        record_anew(differ)
+        say(f"recorded anew: {', '.join(differ) or 'nothing'}")
+        return 0
+    return int(bool(differ))
+
+
+def arguments(line: Sequence[str] | None = None) -> dict:
+    """What was typed."""
+    parser = argparse.ArgumentParser(description="Say where this code computes otherwise than when records were made.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of fingerprints; by default all")
+    parser.add_argument("--accept", action="store_true", help="record today's values of those named")
+    return vars(parser.parse_args(line))
+
+
+if __name__ == "__main__":
+    sys.exit(carry_out(main, **arguments()))
