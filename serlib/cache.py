@@ -7,6 +7,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import io
 import os
 import secrets
 import socket
@@ -116,49 +117,26 @@ def _clear(folder: Path) -> None:
                 path.unlink()
 
 
-class _Summed:
-    """A file that is written to, with a digest of all that went into it."""
-
-    def __init__(self, file: IO[bytes]):
-        self.file, self.sum = file, hashlib.blake2b(digest_size=16)
-
-    def write(self, content: bytes) -> int:
-        self.sum.update(content)
-        return self.file.write(content)
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
-@contextlib.contextmanager
-def write_sealed(path: Path) -> Iterator[IO[bytes]]:
+def write_sealed(path: Path, content: bytes) -> None:
     """As `write_atomically`; a digest of the content is its end, so that a byte that flips later is noticed.
 
     Page: book/threats.
     """
     with write_atomically(path) as file:
-        summed = _Summed(file)
-        yield summed
-        file.write(SEAL + summed.sum.digest())
+        file.write(content)
+        file.write(SEAL + _sum(content))
 
 
-def is_sealed(file: IO[bytes]) -> bool | None:
-    """Whether an open file is what `write_sealed` wrote: None where it has no seal. Leaves it at its beginning.
+def read_sealed(path: Path) -> bytes:
+    """What `write_sealed` wrote. Raises ValueError where it is not whole, to the last byte. Page: book/threats."""
+    content, _, end = path.read_bytes().rpartition(SEAL)
+    if _sum(content) != end:
+        raise ValueError("its checksum is another")
+    return content
 
-    Page: book/threats.
-    """
-    sum, left = hashlib.blake2b(digest_size=16), file.seek(0, os.SEEK_END) - len(SEAL) - 16
-    file.seek(max(left - 64, 0))
-    _, seal, end = file.read().rpartition(SEAL)
-    file.seek(0)
-    if not seal:
-        return None
-    while left > 0:
-        part = file.read(min(left, 1 << 20))
-        sum.update(part)
-        left -= len(part)
-    file.seek(0)
-    return sum.digest() == end
+
+def _sum(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 @contextlib.contextmanager
@@ -231,16 +209,15 @@ def cached(name: str, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray
         if (known := _read(path)) is not None:  # another process was faster
             return known
         array = np.ascontiguousarray(compute())
-        with write_sealed(path) as file:
-            np.save(file, array, allow_pickle=False)
+        np.save(whole := io.BytesIO(), array, allow_pickle=False)
+        write_sealed(path, whole.getvalue())
         return array
 
 
 def _read(path: Path) -> np.ndarray | None:
     """The array in a file of the cache, if it is whole."""
-    with contextlib.suppress(Exception), path.open("rb") as file:
-        if is_sealed(file):
-            return np.lib.format.read_array(file, allow_pickle=False)
+    with contextlib.suppress(Exception):
+        return np.load(io.BytesIO(read_sealed(path)), allow_pickle=False)
     return None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm.auto import tqdm
 
-from serlib.cache import digest, is_sealed, write_sealed
+from serlib.cache import digest, read_sealed, write_sealed
 from serlib.device import autocast, choose_device, choose_precision, seed_everything
 from serlib.errors import InputError
 from serlib.sequences import buckets, pad
@@ -216,17 +216,13 @@ def _save(path: Path, parts: dict, run: str, generator: torch.Generator, history
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
     torch.save(state, whole := io.BytesIO())  # straight into a file, torch would hide why the disk refuses
-    with write_sealed(path) as file:
-        file.write(whole.getbuffer())
+    write_sealed(path, whole.getvalue())
 
 
 def _resume(path: Path, parts: dict, run: str, generator: torch.Generator, first: float) -> list[dict]:
     """Load what `_save` wrote, if it began with the loss `first`; returns the history so far."""
     try:
-        with path.open("rb") as file:
-            if is_sealed(file) is False:  # None: an older checkpoint
-                raise ValueError("its checksum is another")
-            state = torch.load(file, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(read_sealed(path)), map_location="cpu", weights_only=True)
         same = state["run"] == run
         before = state["history"][0]["losses"][0]
         if same and same_loss(before, first):

@@ -5,26 +5,6 @@ with the voice of `espeak`; `voices` are twelve human ones; `phonemes` spells wo
 holds, and what is wrong.
 """
 
-from serlib.corpora.table import (
-    COLUMNS,
-    EMOTIONS,
-    OPEN_CORPORA,
-    check_table,
-    load,
-    read_audb,
-    read_folder,
-    read_path,
-    votes_of,
-)
+from serlib.corpora.table import COLUMNS, EMOTIONS, OPEN_CORPORA, check_table, load, read_folder, read_path, votes_of
 
-__all__ = [
-    "COLUMNS",
-    "EMOTIONS",
-    "OPEN_CORPORA",
-    "check_table",
-    "load",
-    "read_audb",
-    "read_folder",
-    "read_path",
-    "votes_of",
-]
+__all__ = ["COLUMNS", "EMOTIONS", "OPEN_CORPORA", "check_table", "load", "read_folder", "read_path", "votes_of"]

@@ -15,7 +15,7 @@ from serlib.cache import cache_root, contents, locked, room_for, write_atomicall
 from serlib.corpora import iemocap, synthetic
 from serlib.errors import InputError
 
-SUMS = "SUMS.json"  # in the corpus's folder: the digest of each of its files, by its name
+SUMS = "digests.json"  # in the corpus's folder: the digest of each of its files, by its name
 
 
 def load_synthetic(size: str = "small") -> pd.DataFrame:
@@ -36,9 +36,7 @@ def load_synthetic(size: str = "small") -> pd.DataFrame:
         table = synthetic.load_synthetic(size)
     if not (root / SUMS).exists():
         with contextlib.suppress(InputError, OSError), write_atomically(root / SUMS) as file:  # or read-only
-            states = _states(root)
-            sums = contents(root / name for name in states)
-            file.write(json.dumps({name: [*state, sums[root / name]] for name, state in states.items()}).encode())
+            file.write(json.dumps(_sums(root)).encode())
     return table
 
 
@@ -63,10 +61,8 @@ def damage(root: Path) -> str | None:
     One that has none yet must be free of what `report.problems` calls an error. Page: book/your_corpus.
     """
     try:
-        then, now = json.loads((root / SUMS).read_text("utf-8")), _states(root)
-        touched = [name for name, (*state, _) in then.items() if now.get(name) != state]
-        sums = contents(root / name for name in touched)
-        wrong = [*(name for name in touched if sums[root / name] != then[name][-1]), *(now.keys() - then.keys())]
+        then, now = json.loads((root / SUMS).read_text("utf-8")), _sums(root)
+        wrong = [name for name in {**then, **now} if then.get(name) != now.get(name)]
         return f"{len(wrong)} files differ, {wrong[0]} the first" if wrong else None
     except FileNotFoundError:
         pass
@@ -83,13 +79,8 @@ def damage(root: Path) -> str | None:
     return next((problem.what for problem in found if problem.level == "error"), None)
 
 
-def _states(root: Path) -> dict[str, list[int]]:
-    """Size and time of change of each file of a corpus; what a desktop adds has other names."""
-    found = {}
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if name.startswith("Ses") or name == iemocap.SYNTHETIC:
-                path = os.path.join(folder, name)
-                state = os.stat(path)
-                found[os.path.relpath(path, root).replace(os.sep, "/")] = [state.st_size, state.st_mtime_ns]
-    return found
+def _sums(root: Path) -> dict[str, str | None]:
+    """What each file of a corpus holds; what a desktop adds has other names."""
+    names = ("Ses*", iemocap.SYNTHETIC)
+    found = contents(path for name in names for path in sorted(root.rglob(name)) if path.is_file())
+    return {path.relative_to(root).as_posix(): content for path, content in found.items()}

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from serlib import corpora
-from serlib.corpora import COLUMNS, OPEN_CORPORA, check_table, load, read_audb, read_folder, read_path, votes_of
+from serlib.corpora import COLUMNS, OPEN_CORPORA, check_table, load, read_folder, read_path, votes_of
+from serlib.corpora.table import read_audb
 from serlib.errors import InputError
 
 TABLE = pd.DataFrame(

@@ -457,8 +457,8 @@ DAMAGE = {
     "a transcript deleted": lambda root: (root / SPOKEN).unlink(),
     "all of it deleted": lambda root: [shutil.rmtree(folder) for folder in root.glob("Session*")],
     "its note deleted": lambda root: (root / "SYNTHETIC.txt").unlink(),
-    "its digests torn, a wav cut": lambda root: (cut(root / "SUMS.json"), cut(root / WAV)),
-    "its digests deleted, a wav cut": lambda root: ((root / "SUMS.json").unlink(), cut(root / WAV)),
+    "its digests torn, a wav cut": lambda root: (cut(root / "digests.json"), cut(root / WAV)),
+    "its digests deleted, a wav cut": lambda root: ((root / "digests.json").unlink(), cut(root / WAV)),
 }
 
 
