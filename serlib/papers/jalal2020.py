@@ -503,6 +503,10 @@ VERDICTS = [
         "kinds of numbers at least: read one class against the rest, 80.5 is an "
         "accuracy of 61.0. It takes one protocol for all rows.",
     ),
+]
+
+# %% ../../notebooks/03_moma_2020.ipynb #verdicts-code-2
+VERDICTS += [
     Verdict(
         "MOMA is better than the CNN-LSTM and than attention pooling",
         "cannot be told",
@@ -527,6 +531,10 @@ VERDICTS = [
         "per cent. It takes networks without it: *layer 2 only* is in the queue.",
         LOOKED_INTO,
     ),
+]
+
+# %% ../../notebooks/03_moma_2020.ipynb #verdicts-code-3
+VERDICTS += [
     Verdict(
         "The three blocks learn loosely correlated attentions",
         "does not hold",

@@ -498,6 +498,10 @@ VERDICTS = [
         "The network had some 650 updates. For dominance it takes rated speech.",
         (f"zhang2019/e2e-MTL-att._{EMODB}", f"zhang2019/eGeMAPS-linear-SVM_{EMODB}"),
     ),
+]
+
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #verdict-code-2
+VERDICTS += [
     Verdict(
         "Attention improves single-task learning on all three dimensions",
         "cannot be told",
@@ -523,6 +527,10 @@ VERDICTS = [
         "among all. The four stars hold by its z-test; with Bonferroni's correction "
         "none of the test part's does. It takes several seeds of each row.",
     ),
+]
+
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #verdict-code-3
+VERDICTS += [
     Verdict(
         "The attention of activation follows the amplitude",
         "holds",
@@ -547,6 +555,10 @@ VERDICTS = [
             f"zhang2019/e2e-MTL-att._{SYNTHETIC}",
         ),
     ),
+]
+
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #verdict-code-4
+VERDICTS += [
     Verdict(
         "That of dominance follows the amplitude in some parts",
         "cannot be told",
