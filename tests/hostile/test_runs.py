@@ -5,21 +5,24 @@ import dataclasses
 import json
 import re
 import shutil
+import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import reference
 import soundfile
 import torch
 from torch import nn
 
+from serlib import cache
 from serlib.corpora import read_folder
 from serlib.errors import InputError
 from serlib.features import extract
 from serlib.protocols import li2018
-from serlib.runs import Chapter, Run, describe, learning_curves, load, read_record, recalls, reproduce, run_all
+from serlib.runs import Chapter, Run, compare, describe, learning_curves, load, read_record, recalls, reproduce, run_all
 from serlib.training import batches, fit, predict
 from tests.hostile.places import needs_namespaces, python, said, small_disk
 from tests.hostile.test_disk import swapped
@@ -38,7 +41,7 @@ class Schedule:
 
 
 def bands(waveform):
-    return np.log(np.abs(np.fft.rfft(waveform[:9600])[:4800]).reshape(8, -1).mean(1) + 1e-3)
+    return np.log(np.abs(np.fft.rfft(waveform[:9600])[:640]).reshape(8, -1).mean(1) + 1e-3)
 
 
 def heard(task, rows):
@@ -131,6 +134,43 @@ def test_recordings_change_places_between_two_calls(two, folder, stopped):
     swapped(*(two[0] / f"s1_{emotion}_0.wav" for emotion in ("anger", "sadness")))
     after = scores(of(two[0], folder))
     assert after == scores(of(two[0])) and (stopped or after != before)
+
+
+# A6: features that are kept, to the table of results
+
+
+def table(corpus):
+    """What a reader sees: the table in which a run stands beside what was published."""
+    record = reproduce(CHAPTER, li2018(read_folder(corpus)), "linear", Schedule(epochs=50))
+    return compare(pd.DataFrame({"UAR": {"linear": 0.5}}), [], [record]).to_string()
+
+
+def test_bytes_of_kept_features_flip(two, monkeypatch):
+    """Two bytes of every feature in the cache: the table of results is as before, and would not have been."""
+    before = table(two[0])
+    kept = [*cache.cache_root().glob("bands/*.npy")]
+    for path in kept:
+        content = bytearray(path.read_bytes())
+        for number in (0, 1):
+            content[128 + 4 * number + 3] ^= 127  # after the header: the exponents of the first two bands
+        path.write_bytes(content)
+    with monkeypatch.context() as careless:
+        careless.setattr(cache, "read_sealed", lambda path: path.read_bytes().rpartition(cache.SEAL)[0])
+        assert len(kept) == 12 and table(two[0]) != before, "these bytes do not matter"
+    assert table(two[0]) == before
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "looked up"])
+def test_recordings_change_places_behind_kept_features(later, two, tmp_path, monkeypatch):
+    """Files of one size and time are swapped: the table is that of their sound now, as an empty cache gives it."""
+    if later:  # what has just been written is not trusted: let it be long ago
+        now = time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now + 10 * 10**9)
+    before = table(two[0])
+    swapped(*(two[0] / f"s1_{emotion}_0.wav" for emotion in ("anger", "sadness")))
+    after = table(two[0])
+    monkeypatch.setenv("SERLIB_CACHE", str(tmp_path / "empty"))
+    assert after == table(two[0]) != before
 
 
 def test_a_record_is_copied_from_the_run_on_other_sound(two, folder):
