@@ -314,7 +314,7 @@ def test_every_public_name_is_documented_and_names_the_page_that_explains_it(pat
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_no_module_is_longer_than_a_stranger_reads(path):
-    """Else a room would fill up, and nobody find in a minute the file to change; a paper's is as long as its chapter."""
+    """Else nobody would find in a minute the place to change; a paper's is as long as its chapter."""
     assert path.parent.name == "papers" or len(path.read_text("utf-8").splitlines()) <= 300
 
 
