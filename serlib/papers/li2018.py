@@ -37,7 +37,7 @@ PUBLISHED = pd.DataFrame(
         "UA": [52.13, 63.89, 59.40, 62.00, 67.54, 64.16, 68.06],
     },
     index=[
-        *("DNN-ELM", "RNN-ELM", "CNN-LSTM", "CNN-LSTM, two-step"),
+        *("DNN+ELM", "RNN+ELM", "CNN-LSTM", "CNN-LSTM, two-step"),
         *("CNN_TF_GAP", "CNN_TF_Bilinear", "CNN_TF_Att.pooling"),
     ],
 )
