@@ -32,7 +32,7 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run bench reference findings screen baselines again behaviour mutants memory fuzz look colab address lock clean corpus full
+.PHONY: help setup book test lint export run lesson bench reference findings screen baselines again behaviour mutants memory fuzz look colab address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -82,6 +82,9 @@ export: setup ## write serlib/papers from the notebooks' `#| export` cells, and 
 
 run: corpus ## execute the notebooks in place (quick, synthetic), for committing them
 	$(AS_COMMITTED) $(BIN)/python book/tools/run.py $(NOTEBOOKS)
+
+lesson: setup ## train each chapter's first networks in profile lesson (an hour; SERLIB_CORPUS names one)
+	$(BIN)/python book/tools/lesson.py $(filter notebooks/0%,$(NOTEBOOKS))
 
 bench: setup ## how fast training is, against a plain loop (CHAPTER=li2018 takes one)
 	@for chapter in $(CHAPTERS); do $(BIN)/python book/studies/$${chapter}_bench.py || exit; done
