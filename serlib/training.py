@@ -243,12 +243,13 @@ def _resume(path: Path, parts: dict, run: str, generator: torch.Generator, first
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, inputs: Tensor | list[Tensor], batch_size: int = 64, precision: torch.dtype | None = None
+    model: nn.Module, inputs: Tensor | list[Tensor], batch_size: int = 16, precision: torch.dtype | None = None
 ) -> Tensor:
     """The model's outputs in float32 on the CPU, `(examples, ...)`, in the inputs' order.
 
     From a list of tensors of unequal length, `(length, ...)`, the model gets padded batches of similar length and the
-    lengths, as a pair. Page: notebooks/01.
+    lengths, as a pair. Larger batches take more memory and, on a CPU, as long: 64 of chapter 1's segments 3 GB, 16 one.
+    Page: notebooks/01.
     """
     device = next(model.parameters()).device
     precision = precision or choose_precision(device)
