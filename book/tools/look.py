@@ -2,9 +2,10 @@
 
 Each page is opened wide and at phone width, light and dark, from a local server. It must log no error, ask no
 other host for anything, find every file, not scroll sideways on the phone, have its equations rendered and
-its players playing, show no directive as it is written, and let every quiz be answered from the keyboard. Every page
-is reached by links from the first, and every link within the book leads to a page, and to a place on it. Screenshots
-go to `_build/look`. Run it with `make look`, after `make book`; `look.py _build/committed/html wide light` looks at
+its players playing, show no directive as it is written, let every quiz be answered from the keyboard, and every text
+stand out from its ground. The start page has a player in its first screen, a chapter where it is wide. Every page is
+reached by links from the first, and every link within the book leads to a page, and to a place on it. Screenshots go
+to `_build/look`. Run it with `make look`, after `make book`; `look.py _build/committed/html wide light` looks at
 another folder, or in one way only.
 """
 
@@ -25,7 +26,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 HTML = next((Path(each).resolve() for each in sys.argv[1:] if Path(each).is_dir()), ROOT / "_build" / "html")
 SHOTS = ROOT / "_build" / "look"
-WIDTHS = {"wide": (1440, 900), "phone": (390, 844)}
+WIDTHS = {"wide": (1280, 720), "phone": (390, 844)}
 THEMES = ("light", "dark")
 PART = 2500  # pixels of a page on one picture
 UNSEEN = ("genindex.html", "py-modindex.html", "search.html", "index.html")
@@ -48,6 +49,38 @@ UNRENDERED = """() => {
         .concat((document.querySelector("main").innerText.match(/\\$\\$.{0,40}/g) || []))
         .concat([...document.querySelectorAll("mjx-merror")].map(e => `error in ${e.textContent}`));
 }"""
+CONTRAST = r"""() => {  // of each text to its ground, as WCAG 2.1 counts it (1.4.3, AA); of a formula, its colour
+    const paint = document.createElement("canvas").getContext("2d", {willReadFrequently: true}), known = {};
+    const read = colour => {
+        paint.clearRect(0, 0, 1, 1);
+        paint.fillStyle = colour;
+        paint.fillRect(0, 0, 1, 1);
+        return [...paint.getImageData(0, 0, 1, 1).data];
+    };
+    const colour = text => known[text] ??= read(text);
+    const over = ([r, g, b, alpha], under) => [r, g, b].map((c, i) => (c * alpha + under[i] * (255 - alpha)) / 255);
+    const ground = e =>
+        e ? over(colour(getComputedStyle(e).backgroundColor), ground(e.parentElement)) : [255, 255, 255];
+    const bright = c => c.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0.05);
+    const opaque = e => e ? getComputedStyle(e).opacity * opaque(e.parentElement) : 1;
+    document.querySelectorAll("details").forEach(e => e.open = true);
+    document.querySelectorAll(".quiz .why").forEach(e => e.style.display = "block");
+    const faults = {}, texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const holders = new Set(document.querySelectorAll("mjx-container"));
+    while (texts.nextNode()) if (texts.currentNode.data.trim()) holders.add(texts.currentNode.parentElement);
+    for (const e of holders) {
+        const seen = e.checkVisibility({opacityProperty: true, visibilityProperty: true});
+        if (!seen || e.closest("script, style, noscript, svg") || e.parentElement.closest("mjx-container")) continue;
+        const style = getComputedStyle(e), under = ground(e), [r, g, b, alpha] = colour(style.color);
+        const two = [bright(over([r, g, b, alpha * opaque(e)], under)), bright(under)].sort((x, y) => y - x);
+        const size = parseFloat(style.fontSize), large = size >= 24 || size >= 18.66 && style.fontWeight >= 700;
+        if (two[0] / two[1] < (large ? 3 : 4.5))
+            faults[`${e.tagName}.${e.className}: ${style.color} on rgb(${under.map(Math.round)})`] ??=
+                `${(two[0] / two[1]).toFixed(1)}, “${e.textContent.trim().slice(0, 40)}”`;
+    }
+    return Object.entries(faults).map(([where, what]) => `${where}: ${what}`);
+}"""
 PLAY = """async player => {
     player.scrollIntoView();
     player.muted = true;
@@ -64,8 +97,10 @@ PLAY = """async player => {
 RAW = r"""() => {
     const main = document.querySelector("main").cloneNode(true);
     for (const code of main.querySelectorAll("pre, code, script, style")) code.remove();
-    return main.textContent.match(/(:::+|`{3,})\s*\{?[\w-]*|\{(?:[a-z]+:)?[a-z]+\}`[^`]*`?|^:[a-z]+: .*$/gm) || [];
+    const raw = /(:::+|`{3,})\s*\{?[\w-]*|\{(?:[a-z]+:)?[a-z]+\}`[^`]*`?|`[^`\n]+`|^:[a-z]+: .*$/gm;
+    return main.textContent.match(raw) || [];
 }"""
+FIRST_SOUND = "() => scrollY + (document.querySelector('audio')?.getBoundingClientRect().bottom ?? Infinity)"
 LINKS = """() => [...document.querySelectorAll("a[href]")]
     .filter(a => a.host === location.host && a.getAttribute("href") !== "#")
     .map(a => a.pathname + decodeURIComponent(a.hash))"""
@@ -173,6 +208,9 @@ def look_at(
     faults += answer_by_keyboard(page)
     links, places = page.evaluate(LINKS), {*page.evaluate(PLACES)}
     players = page.query_selector_all("audio")
+    sounds = name == "book/start.html" or name.startswith("notebooks/") and not phone
+    if sounds and page.evaluate(FIRST_SOUND) > page.viewport_size["height"]:
+        faults.append("no player in the first screen")
     for number, player in enumerate(players, 1):
         if fault := player.evaluate(PLAY):
             faults.append(f"player {number}: {fault}")
@@ -181,6 +219,7 @@ def look_at(
         page.evaluate("top => scrollTo({top, behavior: 'instant'})", part * PART)
         page.wait_for_timeout(200)
         page.screenshot(path=shot.with_stem(f"{shot.stem}-{part + 1:02}"))
+    faults += [f"too little contrast: {text}" for text in page.evaluate(CONTRAST)]
     counts = {"equations": "mjx-container", "players": "audio", "questions": "fieldset.quiz"}
     there = ", ".join(f"{len(page.query_selector_all(what))} {word}" for word, what in counts.items())
     page.close()
