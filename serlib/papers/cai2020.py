@@ -1083,7 +1083,7 @@ VERDICTS = [
         "to 99.1 on EmoDB, from 65.2 to 99.9 on RAVDESS. MMTL under the released rule, "
         "two actors of EmoDB, two seeds: 76.2 and 66.6 without adaptation, 77.4 and "
         "78.0 told other utterances' levels, 98.8 and 79.2 told the tested ones'. It "
-        "takes a licensed IEMOCAP and `python -m serlib reproduce cai2020`, which "
+        "takes a licensed IEMOCAP and “python -m serlib reproduce cai2020”, which "
         "evaluates with and without.",
         (*MACHINES, "cai2020/MMTL-V-A-adapted_emodb-mapped_cai2020_*.json"),
     ),
