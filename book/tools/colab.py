@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import yaml
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parents[2]
 STUB = 'import sys\nimport types\n\nsys.modules["google.colab"] = types.ModuleType("google.colab")\n'
@@ -69,7 +69,7 @@ if __name__ == "__main__":
                 executed = run(Path(name), Path(place) / Path(name).stem, repository)
                 said = executed.cells[2].outputs[0].text.strip()
                 print(f"{name}: {time.monotonic() - started:.0f} s; {said}", flush=True)
-            except CellExecutionError as error:
+            except (CellExecutionError, DeadKernelError) as error:
                 failed.append(name)
                 print(f"{name}: {error}", flush=True)
     sys.exit(f"These do not run alone: {', '.join(failed)}" if failed else 0)
