@@ -86,7 +86,7 @@ def test_the_pages_with_examples_are_executed():
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
 def test_the_examples_of_a_page_run(path):
     page = read_myst_markdown_notebook(path.read_text("utf-8"), MdParserConfig())
-    NotebookClient(page, timeout=300, kernel_name="python3").execute()  # raises where a cell does
+    NotebookClient(page, timeout=300, startup_timeout=300, kernel_name="python3").execute()  # raises where a cell does
     outputs = [output for cell in page.cells if cell.cell_type == "code" for output in cell.outputs]
     assert len(outputs) >= 1 and [output.text for output in outputs if output.get("name") == "stderr"] == []
     assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users|usr|var|opt)/", "\n".join(map(text_of, outputs)))

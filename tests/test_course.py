@@ -32,7 +32,7 @@ def test_a_new_chapter_runs_and_exports_the_contract(tmp_path, monkeypatch, caps
     text = Path("latif2020.ipynb").read_text("utf-8")
     assert "CHAPTER.yml" not in text and "default_exp latif2020" in text and "# latif2020:" in text
     notebook = nbformat.reads(text, as_version=4)
-    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()  # raises where a cell does
+    NotebookClient(notebook, timeout=300, startup_timeout=300, kernel_name="python3").execute()  # raises as a cell does
     outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
     assert not [output for each in outputs.values() for output in each if output.get("name") == "stderr"]
     shown = outputs["this-run"][-1]["data"]["text/plain"]

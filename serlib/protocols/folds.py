@@ -54,18 +54,20 @@ class Folds(Sequence):
         return Fold(name, train, choose, test, normalise=train)
 
 
-def sides_of(folds: Sequence[Fold], utterances: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each fold of so many `utterances` its name, the rows to test, those to choose on, and all not to train on.
+def sides_of(folds: Sequence[Fold], utterances: int) -> Iterator[tuple]:
+    """Of each fold of so many `utterances` its name, the rows to test, to choose on, not to train on, not to normalise.
 
     Folds that were dealt give no more than these, so that forty thousand of them are soon looked through.
     Page: book/which_iemocap.
     """
     if isinstance(folds, Folds):
         for name, test, *choose in folds.sides:
-            yield name, test, *(choose or [_NONE]), np.unique(np.concatenate([test, *choose]))
+            away = np.unique(np.concatenate([test, *choose]))
+            yield name, test, *(choose or [_NONE]), away, away
     else:
         for fold in folds:
-            yield fold.name, fold.test, fold.validation, np.setdiff1d(np.arange(utterances), fold.train)
+            away = [np.setdiff1d(np.arange(utterances), rows) for rows in (fold.train, fold.normalise)]
+            yield fold.name, fold.test, fold.validation, *away
 
 
 def group_of(units: pd.Series, names: Sequence) -> Group:

@@ -76,7 +76,7 @@ class Task:
         """Of each fold: utterances to train, choose and test on, who is tested, and how many are on both sides."""
         codes, names = pd.factorize(self.table["speaker"], sort=True)
         said, rows = np.bincount(codes), {}
-        for name, test, choose, away in sides_of(self.folds, len(codes)):
+        for name, test, choose, away, _ in sides_of(self.folds, len(codes)):
             tested, there = np.unique(codes[test]), pd.Series(codes[away]).value_counts()
             both = [speaker for speaker in tested if said[speaker] > there.get(speaker, 0)]  # some of theirs is left
             sizes = (len(codes) - len(away), len(choose), len(test))

@@ -117,7 +117,7 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
         todo: dict[object, list[int]] = {}
         for number in (number for number in range(len(parts)) if number not in done):
             part = parts[number]
-            todo.setdefault((id(part.run), part.alike[:1]) if part.alike else number, []).append(number)
+            todo.setdefault((id(part.run), part.alike[0]) if part.alike else number, []).append(number)
         work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         try:
             with undisturbed():
@@ -156,15 +156,20 @@ def _numbered(parts: dict[int, "Part"]) -> list[tuple[int, Record | WeightsError
 class Part:
     """One fold of a run: what its record says before anything is known, and its place on disk, a path without ending.
 
-    `alike` are the places of all folds with its training rows, which may differ in who is chosen on, and who is tested.
-    Page: book/how_it_is_built.
+    `number` is that of the fold in its task. `alike` are the places of all folds with its training rows, which may
+    differ in who is chosen on, and who is tested. Page: book/how_it_is_built.
     """
 
     run: Run
-    fold: Fold
+    number: int
     blank: Record
     place: Path | None
-    alike: tuple[Path, ...] = ()
+    alike: list[Path]
+
+    @property
+    def fold(self) -> Fold:
+        """Made when it is asked for: the rows of all folds are rows times speakers."""
+        return self.run.task.folds[self.number]
 
     @property
     def path(self) -> Path:
@@ -222,17 +227,17 @@ class Part:
         """What an earlier call found out. A notebook's cells have no fingerprint: their first update is replayed."""
         path, record = self.path, read_record(self.path)
         expected = dataclasses.replace(self.blank, origin=record.origin, folds=record.folds)
-        data, rows = self.blank.origin["data"], self.fold.test
+        data, fold = self.blank.origin["data"], self.fold
         heard = record.origin.get("data") in (None, data)  # early records do not know
-        whose = [self.run.task.table["utterance_id"].iloc[rows].tolist(), self.run.task.labels[rows].tolist()]
-        answered = [[fold["name"], fold["utterance_id"], fold["label"]] for fold in record.folds]
+        whose = [self.run.task.table["utterance_id"].iloc[fold.test].tolist(), self.run.task.labels[fold.test].tolist()]
+        answered = [[entry["name"], entry["utterance_id"], entry["label"]] for entry in record.folds]
         test_fold = self.run.test_fold
         network = isinstance(test_fold, partial) and test_fold.func is _train_and_test
-        heard &= not network or all("first_loss" in fold for fold in record.folds)
-        if not heard or record != expected or answered != [[self.fold.name, *whose]]:
+        heard &= not network or all("first_loss" in entry for entry in record.folds)
+        if not heard or record != expected or answered != [[fold.name, *whose]]:
             raise InputError(f"{path}: this is not {self.said()}. Move the file away, and the fold will be run again.")
         if network and test_fold.args[0].train.__module__ == "__main__":
-            _replay(path, self.fold, record.folds[0]["first_loss"], *test_fold.args[:-1])
+            _replay(path, fold, record.folds[0]["first_loss"], *test_fold.args[:-1])
         return record
 
 
@@ -251,22 +256,21 @@ def plan(run: Run, folder: str | Path | None) -> list[Part]:
     if len(task.folds) <= MANY:
         sides = [[getattr(fold, side).tolist() for side in ("train", "validation", "test")] for fold in task.folds]
     else:
-        sides = [[rows.tolist() for rows in sides] for _, *sides in sides_of(task.folds, len(task.labels))]
+        sides = [[rows.tolist() for rows in sides] for _, *sides, _ in sides_of(task.folds, len(task.labels))]
     more = [(name, labels.tolist()) for name, labels in task.auxiliary.items()]
     key = digest(*about, data, task.table["utterance_id"].tolist(), task.labels.tolist(), sides, *more)[:8]
     stem = "_".join([_file_name(run.model), _file_name(task.corpus), task.protocol, key])
     folder = folder and located(folder)
-    folds = [*task.folds[: run.folds]]
-    names = [f"{number:02}-{_file_name(fold.name)}" for number, fold in enumerate(folds, 1)]
-    places = [folder and folder / stem / name for name in names]
-    rows = [(fold.train.tobytes(), fold.normalise.tobytes()) for fold in folds]
-    alike = [tuple(p for p, other in zip(places, rows, strict=True) if p and other == own) for own in rows]
-    return [Part(run, *part) for part in zip(folds, itertools.repeat(blank), places, alike, strict=False)]
+    parts, alike = [], {}
+    for number, (name, *_, away, apart) in enumerate(sides_of(task.folds[: run.folds], len(task.labels))):
+        place = folder and folder / stem / f"{number + 1:02}-{_file_name(name)}"
+        same = alike.setdefault((away.tobytes(), apart.tobytes()), [])
+        same += [place] if place else []
+        parts.append(Part(run, number, blank, place, same))
+    return parts
 
 
-def _replay(
-    path: Path, fold: Fold, before: float, chapter: Chapter, task: Task, name: str, schedule: object, seed: int
-) -> None:
+def _replay(path: Path, fold: Fold, before: float, chapter: Chapter, task: Task, name: str, schedule, seed) -> None:
     """Raise InputError where the first update of a finished fold would lose something else today."""
     once = dataclasses.replace(schedule, epochs=1, most_updates=1)
     now = chapter.train(task, fold, name, once, seed, None, None)[1][0]["losses"][0]
@@ -275,15 +279,12 @@ def _replay(
         raise InputError(f"{path}: {what}. Undo the change, or run it into another folder.")
 
 
-def _train_and_test(
-    chapter: Chapter, task: Task, name: str, schedule: object, seed: int, watch, fold: Fold, place: Path | None
-) -> dict:
+def _train_and_test(chapter: Chapter, task: Task, name: str, schedule, seed, watch, fold: Fold, place) -> dict:
     """One fold of a network: its outcome, and its weights beside the record."""
     network, history = chapter.train(task, fold, name, schedule, seed, place and Path(f"{place}.checkpoint"), watch)
     outcome = dict(chapter.answers(network.eval(), task, fold, name))
     outcome |= {"updates": history[-1]["updates"], "first_loss": history[0]["losses"][0]}
-    outcome["loss"] = float(np.mean(history[-1]["losses"]))
-    outcome["seconds"] = sum(epoch["seconds"] for epoch in history)
+    outcome |= {"loss": float(np.mean(history[-1]["losses"])), "seconds": sum(epoch["seconds"] for epoch in history)}
     outcome["curve"] = {"loss": [round(float(np.mean(epoch["losses"])), 4) for epoch in history]}
     for key in ("learning_rate", "seconds", *(["score"] if "score" in history[-1] else [])):
         outcome["curve"][key] = [float(f"{epoch[key]:.4g}") for epoch in history]

@@ -13,6 +13,7 @@ import torch
 from serlib.device import choose_device, choose_precision
 
 PACKAGES = ("torch", "numpy", "librosa", "scikit-learn", "opensmile")  # whose versions a record names
+_version = functools.cache(importlib.metadata.version)  # of forty thousand folds each asks
 
 
 def origin(data: str) -> dict:
@@ -28,7 +29,7 @@ def environment() -> dict:
         "precision": str(choose_precision(device)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        **{name: _version(name) for name in PACKAGES},
     }
 
 

@@ -49,7 +49,7 @@ def test_ctrl_c_while_it_works(corpus, seconds):
     assert status in (0, 130) and "Traceback" not in err and "Exception ignored" not in err, err[-1000:]
 
 
-@pytest.mark.parametrize("moment", ["*.making", "*.part/**/*.wav"], ids=["its workers begin", "they speak"])
+@pytest.mark.parametrize("moment", ["synthetic-full*", "*.part/**/*.wav"], ids=["its workers begin", "they speak"])
 def test_ctrl_c_while_workers_make_a_corpus(tmp_path, moment):
     """Pressed for everybody in the terminal: exit 130, no word of theirs, nobody goes on in secret."""
     process = command("corpus", "make", "--size", "full", start_new_session=True, LOKY_MAX_CPU_COUNT="2")

@@ -102,7 +102,7 @@ def test_many_folds_are_looked_through(speakers, monkeypatch):
     folds = Folds(speakers, with_next(one_each(units)))
     task = Task("p", "c", pd.DataFrame({"speaker": units}), np.zeros(speakers, int), ("one",), folds)
     monkeypatch.setattr(Folds, "__getitem__", lambda *_: pytest.fail("a fold was made, with all of its rows"))
-    assert sum(len(rows) for _, *sides in sides_of(folds, speakers) for rows in sides) == 4 * speakers
+    assert sum(len(rows) for _, *sides in sides_of(folds, speakers) for rows in sides) == 6 * speakers
     sides = task.sides()
     assert (sides[["trained on", "chosen on", "tested on"]] == [speakers - 2, 1, 1]).all(axis=None)
     assert [*sides["test speakers"]] == [*units] and not sides["speakers on both sides"].any()
