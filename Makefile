@@ -32,7 +32,7 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help setup book test lint export run lesson bench reference findings screen baselines again behaviour mutants memory fuzz look colab address lock clean corpus full
+.PHONY: help setup book test lint export run lesson bench reference findings screen baselines again behaviour mutants memory fuzz red look colab address lock clean corpus full
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -115,6 +115,9 @@ memory: setup ## how much memory the hardest inputs take (minutes; fails where o
 
 fuzz: setup ## read damaged files by the thousand: all must be read, or refused in a line (MINUTES=4)
 	@$(AS_COMMITTED) $(BIN)/python book/tools/fuzz.py $(MINUTES)
+
+red: setup ## run the hostile cases on the library as it was before they were mended, and count those that fail there
+	@$(AS_COMMITTED) OMP_NUM_THREADS=1 $(BIN)/python book/tools/red.py
 
 look: setup ## open every page of the built book in Chromium and take its picture
 	@[ -x .cache/look/bin/python ] && .cache/look/bin/python -c 'import playwright' 2>/dev/null || { \

@@ -466,3 +466,12 @@ def test_of_many_folds_only_those_that_run_are_made(task, a_run, folder, monkeyp
     assert part.fold.name == "s0" and made == [0]
     other = dataclasses.replace(task, folds=Folds(len(task.labels), task.folds.sides[::-1]))
     assert make.plan(a_run(other, folds=1), folder)[0].place.parent != part.place.parent, "other folds, one folder"
+
+
+def test_folds_that_train_on_the_same_rows_are_known(task, a_run, folder):
+    """Else what one fold computed would be computed again for the next, or serve one that is scaled by other rows."""
+    first = task.folds[0]
+    folds = (first, dataclasses.replace(first, name="b"), dataclasses.replace(first, name="c", normalise=first.test))
+    parts = make.plan(a_run(dataclasses.replace(task, folds=(*folds, task.folds[1]))), folder)
+    found = [[place.name for place in part.alike] for part in parts]
+    assert found == [["01-s0", "02-b"], ["01-s0", "02-b"], ["03-c"], ["04-s1"]]
