@@ -614,7 +614,8 @@ def voice_of(table: pd.DataFrame) -> str:
 
     Page: notebooks/05.
     """
-    return VOICES.get(str(table.attrs.get("corpus", "")).split(" ")[0], "en-us")
+    corpus = str(table.attrs.get("corpus", "")).removeprefix("part of ")
+    return VOICES.get(corpus.split(" ")[0], "en-us")
 
 
 def dictation_score(table: pd.DataFrame, voice: str) -> Callable[[Teacher], float]:

@@ -446,3 +446,13 @@ def test_recompute(spoken, tmp_path, monkeypatch):
     assert found[:4] == [(names[0], None), (names[1], 1.0), (names[2], 1.0), ("Attention+RNN", None)]
     assert [model for model, _ in found[4:]] == ["DNN+ELM", "RNN+ELM", "GMM+HMM", "eGeMAPS + linear SVM"]
     assert (zhao2021.results_table(records)["tested"] == len(spoken.folds[0].test)).all()
+
+
+@pytest.mark.parametrize(
+    ("corpus", "voice"), [("emodb", "de"), ("part of emodb", "de"), ("synthetic", "en-us"), ("part of x", "en-us")]
+)
+def test_a_part_of_a_german_corpus_is_german(corpus, voice):
+    """Else profile quick, which takes a part, would teach and score German speech by English phones."""
+    table = pd.DataFrame({"transcript": ["das"]})
+    table.attrs["corpus"] = corpus
+    assert zhao2021.voice_of(table) == voice
