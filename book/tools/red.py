@@ -1,7 +1,8 @@
 """Which hostile cases were faults before they were mended: `make red` runs tests/hostile on the library of that day.
 
-A case is *red* where it fails there, or goes on for two minutes; *green* where it passes: a control, or what was well
-already; *not reached* where it needs a command, a name or an option that there was not yet, and so says nothing.
+A case is *red* where it fails there; *ended* where it takes Python down with it, or still trains after two minutes on
+what should be refused (let the machine do nothing else); *green* where it passes: a control, or what was well already;
+*not reached* where it needs a command, a name or an option that there was not yet, and so says nothing.
 """
 
 import os
@@ -35,14 +36,15 @@ def reproduce(chapter, task, name, schedule, seed=0, folder=None, folds=None, jo
     return cross_validate_network(task, make, train, answers, **given, folder=folder, folds=folds)[0]
 """
 # Where things stood then; a run had one record for all of its folds.
-MOVED = {"serlib.corpora.report": "serlib.check", "serlib.corpora.iemocap": "serlib.iemocap"}
+MOVED = {"serlib.runs.make": "serlib.results", "serlib.corpora.table": "serlib.corpora"}
+MOVED |= {"serlib.corpora.report": "serlib.check", "serlib.corpora.iemocap": "serlib.iemocap"}
 MOVED |= {"serlib.runs": "serlib.results", "audio._note.cache_clear()": "pass"}
 MOVED |= {'"*/02-s1.json"': '"*.json"', '"*/01-s0.json"': '"*.json"', '"*/*.': '"*.'}
 UNKNOWN = re.compile(r"not there yet|SystemExit: 2|unexpected keyword argument|positional arguments? but|digests.json'")
 
 
 def main() -> None:
-    """Print, for each file, how many of its cases were red, green, not reached, or are skipped on this machine."""
+    """Print, for each file, how many of its cases were red, ended, green, not reached, or are skipped here."""
     with tempfile.TemporaryDirectory() as place:
         then = subprocess.run(["git", "-C", ROOT, "archive", THEN, "serlib"], capture_output=True)
         if then.returncode:
@@ -66,6 +68,7 @@ def main() -> None:
             for case in ElementTree.parse(Path(place, "red.xml")).iter("testcase"):
                 said, tags = ElementTree.tostring(case, "unicode"), {part.tag for part in case}
                 kind = "skipped" if "skipped" in tags else "red" if tags & {"failure", "error"} else "green"
+                kind = "ended" if "crashed while running" in said else kind
                 found["not reached" if UNKNOWN.search(said) else kind] += 1
             kinds = ", ".join(f"{number} {kind}" for kind, number in found.items())
             print(f"{path.stem}: {found.total()} cases, {kinds}", flush=True)
