@@ -132,7 +132,7 @@ def _make(path: str | None, size: str, seed: int | None) -> int:
     else:
         root = _room("cache").located(path).resolve()
         with heal.making(root, size):
-            synthetic.make_synthetic(root, size, seed or 0)
+            root = synthetic.make_synthetic(root, size, seed or 0)
         if wrong := heal.damage(root):  # it was there before
             raise InputError(f"{root} is damaged ({wrong}). Remove it, and make it again.")
         table = _room("corpora").read_path(root)
