@@ -101,8 +101,8 @@ def kept_of(blank: Record) -> dict[str, Record]:
     }
 
 
-def finished(item: Item, folder: Path) -> Record | None:
-    """The record of all folds of an item, from the folder and from the reference records.
+def finished(item: Item, folder: Path) -> tuple[Record, str] | None:
+    """The record of all folds of an item, from the folder and from the reference records, and the name of its file.
 
     None while one is left, where the folder has none, and where the corpus is not here.
     """
@@ -115,7 +115,8 @@ def finished(item: Item, folder: Path) -> Record | None:
     found |= here
     if not here or any(part.fold.name not in found for part in parts):
         return None
-    return joined([found[part.fold.name] for part in parts], parts[0].place.parent)
+    home = parts[0].place.parent
+    return joined([found[part.fold.name] for part in parts], home), home.name
 
 
 @functools.cache
@@ -164,8 +165,9 @@ def main(chapter: str | None, folder: Path, jobs: int | None, show: bool) -> int
     if not show:
         work(left, jobs or JOBS, say)
         for item in wanted:
-            if record := finished(item, where):
-                keep(record, item.part or item.chapter, plan(item.run(), where)[0].place.parent.name)
+            if whole := finished(item, where):
+                record, stem = whole
+                keep(record, item.part or item.chapter, stem)
     return 0
 
 

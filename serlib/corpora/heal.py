@@ -79,8 +79,7 @@ def damage(root: Path) -> str | None:
     return next((problem.what for problem in found if problem.level == "error"), None)
 
 
-def _sums(root: Path) -> dict[str, str | None]:
+def _sums(root: Path) -> dict[str, str]:
     """What each file of a corpus holds; what a desktop adds has other names."""
-    names = ("Ses*", iemocap.SYNTHETIC)
-    found = contents(path for name in names for path in sorted(root.rglob(name)) if path.is_file())
-    return {path.relative_to(root).as_posix(): content for path, content in found.items()}
+    found = contents(path for path in sorted(root.rglob("S*")) if path.name.startswith(("Ses", iemocap.SYNTHETIC)))
+    return {path.relative_to(root).as_posix(): content for path, content in found.items() if content}
