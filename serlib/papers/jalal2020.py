@@ -309,21 +309,16 @@ def train(
     longest = schedule.longest and round(
         100 * schedule.longest / (schedule.averaged or 1)
     )
+    how = {k: getattr(schedule, k) for k in ("epochs", "most_updates", "minutes")}
+    how |= {"patience": schedule.patience if score else None, "seed": seed}
+    how |= {"checkpoint": checkpoint, "watch": watch, "minimise": True, "clip": 5.0}
     return fit(
         network,
         partial(crops, inputs, targets, schedule.batch_size, longest),
         partial(torch.optim.Adam, lr=schedule.learning_rate),
         make_schedule=steps,
         score=score,
-        minimise=True,
-        clip=5.0,
-        epochs=schedule.epochs,
-        patience=schedule.patience if score else None,
-        most_updates=schedule.most_updates,
-        minutes=schedule.minutes,
-        seed=seed,
-        checkpoint=checkpoint,
-        watch=watch,
+        **how,
     )
 
 # %% ../../notebooks/03_moma_2020.ipynb #answers-code
@@ -368,8 +363,7 @@ def recompute(
     """The systems of Table 1 that can be run, on one protocol. It resumes.
 
     `pooling` is the schedule of attention pooling; by default chapter 1's own. `how`
-    goes to `run_all`: how many jobs, and who hears of progress.
-    Page: notebooks/03.
+    goes to `run_all`: how many jobs, and who hears of progress. Page: notebooks/03.
     """
     task, whole = protocols.jalal2020(table), protocols.jalal2020_retrained(table)
     leaky = protocols.leaky_jalal2020_chosen_on_test(table)

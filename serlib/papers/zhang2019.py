@@ -204,8 +204,7 @@ class Recogniser(nn.Module):
 
     Padded input `(batch, ...)` to scores `(batch, dimensions, classes)`. Equations 2
     and 3 of Zhang 2019, and Figure 1. `attend` makes what sums up the states; None:
-    the last one answers.
-    Page: notebooks/02.
+    the last one answers. Page: notebooks/02.
     """
 
     def __init__(self, front_end, dimensions=1, attend=None, classes=3):
@@ -227,8 +226,7 @@ class Recogniser(nn.Module):
         return [vector for vector, _ in found], [weights for _, weights in found]
 
     def forward(self, padded: Padded) -> Tensor:
-        vectors, _ = self.summaries(padded)
-        pairs = zip(self.classify, vectors, strict=True)
+        pairs = zip(self.classify, self.summaries(padded)[0], strict=True)
         return torch.stack([classify(vector) for classify, vector in pairs], 1)
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #average-code
@@ -329,10 +327,7 @@ def mean_uar(model: Recogniser, inputs: list[Tensor], levels: np.ndarray) -> flo
 def train(
     task: Task, fold: Fold, name: str, schedule, seed=0, checkpoint=None, watch=None
 ) -> tuple[Recogniser, list[dict]]:
-    """Train a network of Table 1 on a fold; the epoch is chosen on development.
-
-    Page: notebooks/02.
-    """
+    """Train a network of Table 1; development chooses the epoch. Page: notebooks/02."""
     names, device = dimensions_of(name, task), choose_device()
     levels = np.stack([task.auxiliary[name] for name in names], 1)  # rows, dimensions
     rows = fold.train[(levels[fold.train] >= 0).any(1)]
@@ -345,6 +340,8 @@ def train(
     targets = torch.from_numpy(levels[rows]).to(device)
     shares = schedule.weights if len(names) > 1 else None
     weights = torch.tensor(shares or [1 / len(names)] * len(names), device=device)
+    how = {k: getattr(schedule, k) for k in ("epochs", "most_updates", "minutes")}
+    how |= {"patience": schedule.patience, "seed": seed}
     return fit(
         model,
         partial(padded_batches, inputs, targets, schedule.batch_size),
@@ -352,13 +349,9 @@ def train(
         backward=supervised(partial(weighted_loss, weights=weights)),
         score=partial(mean_uar, inputs=chosen_on, levels=levels[fold.validation]),
         clip=5.0,
-        epochs=schedule.epochs,
-        patience=schedule.patience,
-        most_updates=schedule.most_updates,
-        minutes=schedule.minutes,
-        seed=seed,
         checkpoint=checkpoint,
         watch=watch,
+        **how,
     )
 
 # %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #answers-code

@@ -907,13 +907,7 @@ def chosen_by(task: Task, fold: Fold) -> dict:
 
 # %% ../../notebooks/05_satn_2021.ipynb #train-whole-code
 def train(
-    task: Task,
-    fold: Fold,
-    name: str,
-    schedule: Schedule,
-    seed=0,
-    checkpoint=None,
-    watch=None,
+    task: Task, fold: Fold, name: str, schedule, seed=0, checkpoint=None, watch=None
 ) -> tuple[nn.Module, list[dict]]:
     """Train a row of Table 2 on a fold; the best epoch on development is kept.
 
