@@ -65,8 +65,11 @@ def keep_pages() -> bool:
     """Ask glibc to keep large blocks of memory instead of handing them back; True where that is possible.
 
     Without it every large activation is mapped, zeroed and unmapped in every step, which takes a CPU longer than the
-    arithmetic. Call it before the first tensor. Other C libraries get nothing. Page: notebooks/01.
+    arithmetic. And torch's oneDNN is asked to remember how to compute 256 shapes, not 1024: batches of many lengths
+    would take half a gigabyte more. Call it before the first tensor. Other C libraries get nothing.
+    Page: notebooks/01.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     if platform.libc_ver()[0] != "glibc":
         return False
     libc, m_trim_threshold, m_mmap_max = ctypes.CDLL("libc.so.6"), -1, -4
