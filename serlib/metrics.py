@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from serlib.errors import InputError
@@ -75,12 +74,6 @@ def interval_over_speakers(
     first, *second = map(redrawn, systems)
     low, high = np.percentile(first - second[0] if second else first, [2.5, 97.5])
     return float(low), float(high)
-
-
-def t_interval(values: np.ndarray) -> tuple[float, float]:
-    """The mean of some independent values, and half of its 95 % interval by Student's t. Page: notebooks/03."""
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return float(np.mean(values)), float(half)
 
 
 def krippendorff_alpha(ratings: pd.DataFrame, scale: str = "nominal") -> float:

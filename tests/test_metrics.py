@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, recall_score
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
-from statsmodels.stats.weightstats import DescrStatsW
 
 from serlib import metrics
 from serlib.errors import InputError
@@ -99,21 +98,6 @@ def test_enough_draws():
     """Else the ends of an interval would move from seed to seed, where others' tables have them fixed."""
     ends = [metrics.interval_over_speakers(metrics.uar, LABELS, PREDICTED, SPEAKERS, seed=seed) for seed in range(4)]
     assert np.ptp(ends, axis=0).max() < 0.005 and len(set(ends)) == 4
-
-
-def test_t_interval_by_hand():
-    """Else the interval would be that of a normal law, of the values and not of their mean, or of one side."""
-    mean, half = metrics.t_interval([1.0, 2.0, 6.0])
-    assert mean == 3.0 and half == pytest.approx(4.302653 * np.sqrt(7 / 3), rel=1e-6)
-    assert metrics.t_interval([5.0, 5.0]) == (5.0, 0.0)
-
-
-@settings(max_examples=40, deadline=None, database=None, derandomize=True)
-@given(st.lists(st.integers(-100, 100), min_size=2, max_size=9, unique=True))
-def test_t_interval_is_statsmodels(values):
-    """Else a table over seeds would show an interval that nobody else gets."""
-    mean, half = metrics.t_interval(values)
-    assert (mean - half, mean + half) == pytest.approx(DescrStatsW(values).tconfint_mean(), rel=1e-9, abs=1e-9)
 
 
 def test_alpha_is_krippendorff_s():
