@@ -112,6 +112,7 @@ def by_speaker(systems: dict[str, list[Record]], score: Callable = metrics.uar) 
         of_runs = []
         for run in runs:
             rows = run.predictions().groupby("speaker")
-            of_runs.append(rows.apply(lambda own: score(own["label"], own["predicted"]), include_groups=False))
+            found = {speaker: score(own["label"], own["predicted"]) for speaker, own in rows}
+            of_runs.append(pd.Series(found, dtype=float))
         columns[name] = 100 * pd.concat(of_runs, axis=1).mean(axis=1)
     return pd.DataFrame(columns).dropna()

@@ -21,7 +21,19 @@ from serlib.corpora import read_folder
 from serlib.errors import InputError
 from serlib.features import extract
 from serlib.protocols import li2018
-from serlib.runs import Chapter, Run, compare, describe, learning_curves, load, read_record, recalls, reproduce, run_all
+from serlib.runs import (
+    Chapter,
+    Run,
+    by_speaker,
+    compare,
+    describe,
+    learning_curves,
+    load,
+    read_record,
+    recalls,
+    reproduce,
+    run_all,
+)
 from serlib.training import batches, fit, predict
 from tests.hostile.places import needs_namespaces, python, said, small_disk
 from tests.hostile.test_disk import swapped
@@ -375,6 +387,7 @@ RECORDS = {
     "a source without a name": edited(lambda record, fold: record.update(source="papers")),
     "another model's predictions, of other rows": edited(lambda record, fold: fold["utterance_id"].reverse()),
     "labels of other rows": edited(lambda record, fold: fold["label"].reverse()),
+    "labels that nobody gave": edited(lambda record, fold: fold.update(label=[-1] * len(fold["label"]))),
     "predictions too few": edited(lambda record, fold: fold["predicted"].pop()),
     "predictions of classes that there are not": edited(lambda record, fold: fold["predicted"].__setitem__(0, 99)),
     "predictions of nothing": edited(lambda record, fold: fold["predicted"].__setitem__(0, None)),
@@ -407,7 +420,8 @@ RECORDS = {
 
 def shown(record):
     """All that a table takes from a record."""
-    return describe([record]), learning_curves(record), recalls({"x": [record]}), record.scores()
+    found = describe([record]), learning_curves(record), recalls({"x": [record]}), record.scores()
+    return *found, by_speaker({"x": [record]})
 
 
 @pytest.fixture(scope="module")
