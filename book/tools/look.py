@@ -1,12 +1,12 @@
 """Open every page of the built book in headless Chromium; complain about what a reader would complain about.
 
-Each page is opened wide and at phone width, light and dark, from a local server. It must log no error, ask no
-other host for anything, find every file, not scroll sideways on the phone, have its equations rendered and
-its players playing, show no directive as it is written, let every quiz be answered from the keyboard, and every text
-stand out from its ground. The start page has a player in its first screen, a chapter where it is wide. Every page is
-reached by links from the first, and every link within the book leads to a page, and to a place on it. Screenshots go
-to `_build/look`. Run it with `make look`, after `make book`; `look.py _build/committed/html wide light` looks at
-another folder, or in one way only.
+Each page is opened wide and at phone width, light and dark, from a local server. It must log no error, ask no other
+host for anything, find every file, not scroll sideways on the phone, have its equations rendered and its players
+playing, show no directive as it is written, let every quiz be answered from the keyboard, and every text stand out
+from its ground. The start page and every notebook have a player in their first screen, wide and on the phone. Every
+page is reached by links from the first, and every link within the book leads to a page, and to a place on it.
+Screenshots go to `_build/look`. Run it with `make look`, after `make book`; `look.py _build/committed/html wide light`
+looks at another folder, or in one way only.
 """
 
 import contextlib
@@ -208,8 +208,7 @@ def look_at(
     faults += answer_by_keyboard(page)
     links, places = page.evaluate(LINKS), {*page.evaluate(PLACES)}
     players = page.query_selector_all("audio")
-    sounds = name == "book/start.html" or name.startswith("notebooks/") and not phone
-    if sounds and page.evaluate(FIRST_SOUND) > page.viewport_size["height"]:
+    if name.startswith(("book/start", "notebooks/")) and page.evaluate(FIRST_SOUND) > page.viewport_size["height"]:
         faults.append("no player in the first screen")
     for number, player in enumerate(players, 1):
         if fault := player.evaluate(PLAY):
