@@ -4,8 +4,8 @@
 the epoch, the other is written down: how wrong is it, greedily, by beam, by CTC alone, on sentences that it knows and
 on others? And where do its maps look: how near to the frame that asks, and how evenly, beside those of one never
 taught? One utterance is kept, with its phones, what was written, the alignment, and the map.
-`plain`: the same without CTC. `students`: where do trained students look, on EmoDB and beside the teacher of synthetic
-voices? Each is a file of its own; an argument names those that are made.
+`plain`: the same without CTC. `students`: where do trained students and their teachers look, on EmoDB and beside the
+teacher of synthetic voices? Each is a file of its own; an argument names those that are made.
 """
 
 import json
@@ -81,14 +81,18 @@ def by_ctc(teacher: Teacher, sequences: list) -> list[list[str]]:
 
 @torch.no_grad()
 def habits(looks: Callable, sequences: list) -> tuple[float, float]:
-    """The share of a map that lies within `NEAR` frames of the one that asks, and its spread, exp(entropy) / T."""
+    """The share of a map that lies within `NEAR` frames of the one that asks, and its spread, exp(entropy) / T.
+
+    In soft attention no frame asks: the first is NaN.
+    """
     near, even = [], []
     for sequence in sequences:
-        weights = looks(sequence).double()
-        steps = torch.arange(len(weights))
-        near.append(float((weights * ((steps[:, None] - steps).abs() <= NEAR)).sum(1).mean()))
+        weights = looks(sequence).double().reshape(-1, len(sequence))
+        steps = torch.arange(len(sequence))
+        own = (weights * ((steps[:, None] - steps).abs() <= NEAR)).sum(1).mean()
+        near.append(float(own) if len(weights) == len(steps) else np.nan)
         entropy = -(weights * weights.clamp_min(1e-12).log()).sum(1)
-        even.append(float(entropy.exp().mean() / len(weights)))
+        even.append(float(entropy.exp().mean() / len(sequence)))
     return float(np.mean(near)), float(np.mean(even))
 
 
@@ -244,6 +248,21 @@ def on_emodb(names: list[str]) -> dict[str, np.ndarray]:
     return {"habits": np.array([row[2:] for row in rows]), "of": np.array([row[:2] for row in rows])}
 
 
+def teachers_on_emodb() -> dict[str, np.ndarray]:
+    """`habits` and phone error rate of the teachers of four rows, on the tested utterances of each fold of EmoDB."""
+    task, rows = protocols.zhao2021(corpora.load("emodb")), []
+    for name in [name for name in ROWS if name.endswith(" w/AT")]:
+        encoder, attention, _ = zhao2021.parts_of(name)
+        for fold in task.folds:
+            teacher = zhao2021.teacher_of(task, fold, encoder, attention, None, 500)
+            tested = task.table.iloc[fold.test]
+            sequences, said = heard(tested), [phones_of(text, "de") for text in tested["transcript"]]
+            found = (*habits(partial(map_of, teacher), sequences), error_rate(said, dictated(teacher, sequences)))
+            rows.append((name, fold.name, *found))
+            print("teacher of", *rows[-1])
+    return {"teachers": np.array([row[2:] for row in rows]), "teachers_of": np.array([row[:2] for row in rows])}
+
+
 @torch.no_grad()
 def side_by_side() -> dict[str, np.ndarray]:
     """One utterance of the tested synthetic voice: the maps of teacher and students, and how far they are apart."""
@@ -281,11 +300,13 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def keep_students() -> None:
     """Where students look, with and without transfer."""
-    names = [ROWS[5], ROWS[7], *(f"{ROWS[5]} w/{control}" for control in (*zhao2021.CONTROLS, zhao2021.LEAKY))]
+    names = [*ROWS, *(f"{ROWS[5]} w/{control}" for control in zhao2021.CONTROLS)]
     schedule = zhao2021.Schedule(20, 8, 5e-4)
     task = protocols.zhao2021(corpora.load("emodb"))
     blank = plan(runs.network_run(zhao2021.CHAPTER, task, ROWS[5], schedule), None)[0].blank
-    runs.keep_findings("zhao2021/students", [rests_on(), blank], **on_emodb(names), **side_by_side())
+    runs.keep_findings(
+        "zhao2021/students", [rests_on(), blank], **on_emodb(names), **teachers_on_emodb(), **side_by_side()
+    )
 
 
 if __name__ == "__main__":
