@@ -249,6 +249,7 @@ def main() -> int:
                     color_scheme=theme,
                     viewport={"width": w, "height": h},
                 )
+                context.set_default_timeout(180_000)  # where other work holds the processor, a long page is slow
                 for name in pages:
                     shot = SHOTS / f"{Path(name).stem}-{width}-{theme}.png"
                     faults, there, out, own = look_at(context, base, name, width == "phone", shot)
