@@ -99,7 +99,9 @@ def test_every_chapter_gives_its_verdicts_and_one_page_shows_them(path):
     claims = importlib.import_module(f"serlib.papers.{chapter}").VERDICTS
     assert len(claims) >= 3 and len({each.claim for each in claims}) == len(claims)
     for each in claims:
-        each.files()  # raises where there is neither record nor reason
+        assert each.here in ("holds", "does not hold", "cannot be told"), each.claim
+        assert each.evidence and (each.records or each.here == "cannot be told"), each.claim
+        each.files()  # raises where a pattern finds none
     assert f"verdicts({chapter}.VERDICTS)" in (ROOT / "book" / "verdict.md").read_text("utf-8")
 
 

@@ -9,14 +9,13 @@ from IPython.display import HTML
 from serlib.errors import InputError
 from serlib.runs import record as records_of
 
-HERE = ("holds", "does not hold", "cannot be told")
-
 
 class Verdict(NamedTuple):
-    """A claim of a paper, in our words; whether it holds `here`, one of `HERE`; and on what `evidence`.
+    """A claim of a paper, in our words; whether it holds `here`; and on what `evidence`.
 
-    `records` are patterns of files in serlib/reference, `li2018/CNN_TF_GAP_emodb_*`. What cannot be told needs none:
-    then `evidence` says what it would take. Page: book/verdict.
+    `here` is "holds", "does not hold" or "cannot be told". `records` are patterns of files in serlib/reference,
+    `li2018/CNN_TF_GAP_emodb_*`. What cannot be told needs none: then `evidence` says what it would take.
+    Page: book/verdict.
     """
 
     claim: str
@@ -25,13 +24,7 @@ class Verdict(NamedTuple):
     records: tuple[str, ...] = ()
 
     def files(self) -> list[str]:
-        """The files that it rests on. Raises InputError where a pattern finds none, or where some are wanted."""
-        if self.here not in HERE:
-            raise InputError(f"{self.claim!r}: {self.here!r} is none of {', '.join(HERE)}.")
-        if not self.evidence or not (self.records or self.here == HERE[-1]):
-            raise InputError(
-                f"{self.claim!r}: {self.here}, and nothing that says so. Name the evidence and its records."
-            )
+        """The files that it rests on. Raises InputError where a pattern finds none."""
         found = []
         for pattern in self.records:
             paths = sorted(path for path in records_of.REFERENCE.glob(pattern) if path.is_file())
