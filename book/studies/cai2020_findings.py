@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import reference
 import torch
-from shared import RUNS
+from shared import RUNS, keep_findings
 from sklearn.linear_model import LogisticRegression
 
 from serlib import runs
@@ -84,7 +84,7 @@ def keep_read_out(networks: list[tuple[Record, Task]]) -> None:
         pairs = [read_out(record, task, fold) for fold in task.folds[: len(record.folds)]]
         found[named(record)] = uar(*map(np.concatenate, zip(*pairs, strict=True)))
     arrays = {"names": np.array(list(found)), "uar": np.array(list(found.values()))}
-    runs.keep_findings("cai2020/read_out", [record for record, _ in networks], **arrays)
+    keep_findings("cai2020/read_out", [record for record, _ in networks], **arrays)
 
 
 def named(record: Record) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def keep_bins(networks: list[tuple[Record, Task]]) -> None:
     rest_on = [record for record in runs.reference("cai2020") if named(record) in found] + [r for r, _ in networks]
     losses, shares = zip(*found.values(), strict=True)
     arrays = {"losses": np.array(losses), "shares": np.array(shares, dtype=np.float32)}
-    runs.keep_findings("cai2020/bins", rest_on, names=np.array(list(found)), **arrays)
+    keep_findings("cai2020/bins", rest_on, names=np.array(list(found)), **arrays)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ and two utterances of it to look at and to hear, with their words and phones.
 import numpy as np
 import pandas as pd
 import torch
-from shared import item, networks, run
+from shared import item, keep_findings, networks, run
 
 import serlib
 from serlib import protocols, runs
@@ -127,4 +127,4 @@ if __name__ == "__main__":
     print(serlib.setup())
     arrays: dict[str, np.ndarray] = {}
     records = on_people(arrays) + on_voices(arrays)
-    runs.keep_findings("jalal2020/attention", records, **arrays)
+    keep_findings("jalal2020/attention", records, **arrays)

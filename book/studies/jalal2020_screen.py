@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from jalal2020_findings import both_layers, spreads
 from scipy import stats
+from shared import keep_findings
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 import serlib
-from serlib import corpora, metrics, protocols, runs
+from serlib import corpora, metrics, protocols
 from serlib.audio import read_row
 from serlib.features import log_mel
 from serlib.papers import jalal2020
@@ -131,7 +132,7 @@ def screen() -> None:
     arrays = {"before": before, "kept": np.array(silence, np.float32), "measures": np.array(MEASURES)}
     arrays |= {"causes": np.array([*CAUSES]), "followed": np.stack([*found.values()])}
     updates = EPOCHS * -(-len(fold.train) // 8)
-    runs.keep_findings("jalal2020/screen", about, updates=np.array(updates), **arrays)
+    keep_findings("jalal2020/screen", about, updates=np.array(updates), **arrays)
 
 
 if __name__ == "__main__":

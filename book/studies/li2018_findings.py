@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from scipy import special, stats
-from shared import item, networks, run
+from shared import item, keep_findings, networks, run
 from torch import Tensor, nn
 
 import serlib
@@ -131,7 +131,7 @@ def attention() -> None:
                 picture = li2018.mu_law(li2018.to_unit_range(piece))[0]
                 examples.append((row, picture, *li2018.attention_maps(model, picture)))
     tested = [row for row, _ in habits]
-    runs.keep_findings(
+    keep_findings(
         "li2018/attention_emodb",
         [run(one)],
         utterance_id=rows["utterance_id"].to_numpy(dtype=str)[tested],

@@ -1,14 +1,19 @@
-"""What the studies share: where runs lie, and which network a finding looks into."""
+"""What the studies share: where runs lie, which network a finding looks into, and how what it found is kept."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import reference
 from torch import nn
 
 from serlib import runs
+from serlib.cache import write_atomically
 from serlib.protocols import Fold
 from serlib.runs import Record
+from serlib.runs import record as records_of
+from serlib.runs.origin import origin
 
 RUNS = Path(__file__).resolve().parents[2] / "runs"
 
@@ -34,3 +39,13 @@ def networks(one: reference.Item, make_model, *sizes: int) -> Iterator[tuple[Fol
     for fold, entry in zip(one.run().task.folds, record.folds, strict=False):
         network = make_model(one.model, *sizes)
         yield fold, runs.load(network, RUNS / (one.part or one.chapter), record, entry["name"])
+
+
+def keep_findings(name: str, records: Iterable[Record], **arrays: np.ndarray) -> None:
+    """Write arrays to `reference/<name>.npz`; they rest on what the records rest on whose networks were looked into."""
+    records = list(records)
+    behaviour = {key: digest for record in records for key, digest in record.behaviour.items()}
+    data = sorted({str(record.origin["data"]) for record in records})
+    about = {"format": records_of.FORMAT, "behaviour": behaviour, "origin": origin(", ".join(data)), "history": {}}
+    with write_atomically(records_of.REFERENCE / f"{name}.npz") as file:
+        np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)

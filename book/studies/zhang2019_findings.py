@@ -7,10 +7,9 @@ untrained; and two utterances to look at and to hear.
 from dataclasses import replace
 
 import numpy as np
-from shared import item, networks, run
+from shared import item, keep_findings, networks, run
 
 import serlib
-from serlib import runs
 from serlib.audio import read_row
 from serlib.device import seed_everything
 from serlib.papers import zhang2019
@@ -54,7 +53,7 @@ def attention() -> None:
         arrays[f"weights_{number}"] = zhang2019.attention_over_time(found[0][1], waveform).astype(np.float32)
         sayings.append(f"{task.table['transcript'].iloc[row]} ({task.classes[level]} activation)")
     records = [run(emodb), run(synthetic)]
-    runs.keep_findings("zhang2019/attention", records, sayings=np.array(sayings), **arrays)
+    keep_findings("zhang2019/attention", records, sayings=np.array(sayings), **arrays)
 
 
 def directions() -> None:
@@ -72,7 +71,7 @@ def directions() -> None:
         after.append(np.mean([zhang2019.follows_loudness(network, read_row(row)) for row in rows], axis=0))
         records.append(run(one))
     arrays = {"seeds": np.array(AWAY), "dimensions": np.array(list(task.auxiliary))}
-    runs.keep_findings("zhang2019/directions", records, before=np.array(before), after=np.array(after), **arrays)
+    keep_findings("zhang2019/directions", records, before=np.array(before), after=np.array(after), **arrays)
 
 
 if __name__ == "__main__":

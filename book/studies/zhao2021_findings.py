@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from shared import RUNS, item
+from shared import RUNS, item, keep_findings
 
 import serlib
 from serlib import corpora, device, protocols, runs
@@ -210,7 +210,7 @@ def keep_teacher_findings() -> None:
     arrays["followed"] = aligned(teacher, tested, sequences)
     print("followed:", np.nanmean(arrays["followed"], axis=0), np.isfinite(arrays["followed"]).sum(0))
     arrays |= one_utterance(teacher, tested, said, greedy)
-    runs.keep_findings("zhao2021/teacher", [rests_on()], **arrays)
+    keep_findings("zhao2021/teacher", [rests_on()], **arrays)
 
 
 def keep_plain() -> None:
@@ -219,7 +219,7 @@ def keep_plain() -> None:
     teacher, history = the_teacher(taught, chosen, ctc=0.0)
     rate = error_rate([phones_of(text) for text in tested["transcript"]], dictated(teacher, heard(tested)))
     print(f"without CTC: {rate:.3f}")
-    runs.keep_findings("zhao2021/plain", [rests_on()], rate=np.array(rate), **of_history(history))
+    keep_findings("zhao2021/plain", [rests_on()], rate=np.array(rate), **of_history(history))
 
 
 def looked(student: zhao2021.SER, sequence) -> torch.Tensor:
@@ -304,9 +304,7 @@ def keep_students() -> None:
     schedule = zhao2021.Schedule(20, 8, 5e-4)
     task = protocols.zhao2021(corpora.load("emodb"))
     blank = plan(runs.network_run(zhao2021.CHAPTER, task, ROWS[5], schedule), None)[0].blank
-    runs.keep_findings(
-        "zhao2021/students", [rests_on(), blank], **on_emodb(names), **teachers_on_emodb(), **side_by_side()
-    )
+    keep_findings("zhao2021/students", [rests_on(), blank], **on_emodb(names), **teachers_on_emodb(), **side_by_side())
 
 
 if __name__ == "__main__":

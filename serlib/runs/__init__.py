@@ -4,7 +4,7 @@
 shown, and `verdicts` what follows from it. `cluster` takes runs to many machines.
 """
 
-from serlib.runs.findings import findings, keep_findings
+from serlib.runs.findings import findings
 from serlib.runs.make import Chapter, Run, network_run, reproduce, run_all
 from serlib.runs.origin import environment
 from serlib.runs.record import REFERENCE, Record, read_record
@@ -13,5 +13,5 @@ from serlib.runs.verdicts import Verdict, verdicts
 from serlib.runs.weights import load
 
 __all__ = ["REFERENCE", "Chapter", "Record", "Run", "Verdict", "by_speaker", "compare", "describe", "environment"]
-__all__ += ["findings", "fullest", "keep_findings", "learning_curves", "load", "network_run", "over_seeds"]
+__all__ += ["findings", "fullest", "learning_curves", "load", "network_run", "over_seeds"]
 __all__ += ["read_record", "recalls", "reference", "reproduce", "run_all", "verdicts"]

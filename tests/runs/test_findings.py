@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from shared import keep_findings
 
-from serlib.runs import REFERENCE, findings, keep_findings, record
+from serlib.runs import REFERENCE, findings, record
 
 
 def test_findings_rest_on_their_records(task, levels, validate, tmp_path, monkeypatch, behave, capsys):
