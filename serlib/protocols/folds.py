@@ -70,11 +70,6 @@ def sides_of(folds: Sequence[Fold], utterances: int) -> Iterator[tuple]:
             yield fold.name, fold.test, fold.validation, *away
 
 
-def group_of(units: pd.Series, names: Sequence) -> Group:
-    """The rows of some speakers or sessions: `units` names the one of each row. Page: book/which_iemocap."""
-    return "+".join(map(str, names)), np.flatnonzero(units.isin(names))
-
-
 def one_each(units: pd.Series) -> list[Group]:
     """A group for each unit (speaker, session), in sorted order. Page: book/which_iemocap."""
     return dealt(units, units.nunique())
@@ -125,8 +120,8 @@ def both_ways(chosen: pd.DataFrame) -> Sides:
     pairs = dealt(speakers, min(5, speakers.nunique() // 2))
     for name, rows in one_each(chosen["session"]) if has_sessions(chosen) and not alone else pairs:
         here = speakers.iloc[rows]
-        halves = [group_of(here, half) for half in np.array_split(sorted(here.unique()), 2)]
-        halves = [(half, rows[there]) for half, there in halves]
+        parts = np.array_split(sorted(here.unique()), 2)
+        halves = [("+".join(map(str, part)), rows[here.isin(part)]) for part in parts]
         if not halves[1][0]:
             raise InputError(f"Of each session one speaker is tested and one chosen on, and {name} has one only.")
         folds += with_next(halves)

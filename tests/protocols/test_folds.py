@@ -12,7 +12,6 @@ from serlib.protocols.folds import (
     both_ways,
     dealt,
     five_parts,
-    group_of,
     has_sessions,
     one_each,
     session_parts,
@@ -68,12 +67,6 @@ def test_with_next(units, number):
     for (_, test, choose), (_, mask), (_, following) in zip(sides, groups, groups[1:] + groups[:1], strict=True):
         assert test is mask and choose is following
         assert len(groups) == 1 or not {*test} & {*choose}
-
-
-def test_group_of():
-    """Else a group would hold the rows of somebody else."""
-    name, rows = group_of(pd.Series(["b", "a", "c", "a"]), ["a", "c"])
-    assert name == "a+c" and rows.tolist() == [1, 2, 3]
 
 
 @properties
@@ -148,9 +141,10 @@ def test_both_ways(number, sessions):
     table = pairs(number) if sessions else pairs(number).assign(session=pd.NA)
     sides = both_ways(table)
     assert sorted(row for _, test, _ in sides for row in test) == [*range(len(table))]
-    for (_, test, choose), (_, other_test, other_choose) in zip(sides[::2], sides[1::2], strict=True):
+    for (name, test, choose), (_, other_test, other_choose) in zip(sides[::2], sides[1::2], strict=True):
         assert test is other_choose and choose is other_test and not {*test} & {*choose}
         assert not {*table["speaker"][test]} & {*table["speaker"][choose]}
+        assert name.split("+") == sorted({*table["speaker"][test]})
         if sessions:
             assert table["session"][[*test, *choose]].nunique() == 1
     with pytest.raises(InputError, match="one speaker is tested and one chosen on, and day9 has one only"):
