@@ -70,8 +70,8 @@ SILENT = (
     Mutant("an error's wording", "training.py", "The loss is no longer a finite number.", "The loss is gone.", ()),
     Mutant("a docstring", "papers/li2018.py", "Five convolutions:", "Five layers:", ()),
     Mutant("a function renamed", "papers/zhang2019.py", "weighted_loss", "loss_of_dimensions", ()),
-    Mutant("a new selection", "protocols/tasks.py", "SELECTIONS = {",
-           'SELECTIONS = {\n    "impro3": Selection({"anger": "anger"}, True, ()),', ()),
+    Mutant("a new selection", "protocols/tasks.toml", "[mapped]",
+           '[selections.impro3]\nclasses = {anger = "anger"}\nimprovised = true\nsessions = []\n\n[mapped]', ()),
 )  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """What a paper trains on: the utterances that a selection names, their labels, and the folds they are dealt into."""
 
 import os
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,26 +29,13 @@ class Selection:
 
     classes: dict[str, str]
     improvised: bool
-    sessions: tuple[int, ...]
-    emotions: tuple[int, ...] = ()
+    sessions: Sequence[int]
+    emotions: Sequence[int] = ()
 
 
-_HAP = {emotion: emotion for emotion in FOUR_EMOTIONS}
-_HAP_EXC = _HAP | {"excitement": "happiness"}
-SELECTIONS = {
-    "impro4_hap": Selection(_HAP, True, (422, 393, 538, 370, 557), (289, 284, 1099, 608)),  # 2280
-    "impro4_hapexc": Selection(_HAP_EXC, True, (521, 530, 627, 534, 731), (289, 947, 1099, 608)),  # 2943
-    "all4_hap": Selection(_HAP, False, (942, 813, 1000, 793, 942), (1103, 595, 1708, 1084)),  # 4490
-    "all4_hapexc": Selection(_HAP_EXC, False, (1085, 1023, 1151, 1031, 1241), (1103, 1636, 1708, 1084)),  # 5531
-    "vad_all": Selection({}, False, (1819, 1811, 2136, 2103, 2170)),  # 10 039
-}
-
-# Low or high valence and activation, as cross-corpus work maps emotions (Schuller et al. 2010). That excitement goes
-# with happiness, and calm with neutral, is ours.
-MAPPED = {
-    "anger": (0, 1), "fear": (0, 1), "boredom": (0, 0), "disgust": (0, 0), "sadness": (0, 0),
-    "excitement": (1, 1), "happiness": (1, 1), "surprise": (1, 1), "calm": (1, 0), "neutral": (1, 0),
-}  # fmt: skip
+_OF = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+SELECTIONS = {name: Selection(**of) for name, of in _OF["selections"].items()}
+MAPPED = _OF["mapped"]  # low or high valence and activation, of an emotion
 
 
 @dataclass(frozen=True)
@@ -159,7 +148,7 @@ def is_rated(table: pd.DataFrame) -> bool:
 
 def emotions_of(chosen: pd.DataFrame) -> np.ndarray:
     """The class of each row, `(rows,)`: its place in FOUR_EMOTIONS. Page: book/which_iemocap."""
-    return chosen["emotion"].map(_HAP_EXC).map(FOUR_EMOTIONS.index).to_numpy(dtype=np.int64)
+    return chosen["emotion"].map(SELECTIONS["all4_hapexc"].classes).map(FOUR_EMOTIONS.index).to_numpy(dtype=np.int64)
 
 
 def levels_of(chosen: pd.DataFrame, discretise: Callable) -> dict[str, np.ndarray]:
