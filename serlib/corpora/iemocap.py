@@ -110,12 +110,12 @@ def alignment_path(wav: str | Path, kind: str = "wdseg") -> Path:
     return wav.parents[2] / "ForcedAlignment" / wav.parent.name / f"{wav.stem}.{kind}"
 
 
-def read_alignment(path: str | Path) -> pd.DataFrame:
-    """The words or phones of a `.wdseg` or `.phseg` file in order: columns start, end, label, is_speech.
+def segments(path: str | Path) -> list[tuple[float, float, str]]:
+    """The words or phones of a `.wdseg` or `.phseg` file in order: start, end, label.
 
-    Times are seconds in steps of 10 ms; the rows tile the utterance. `THE(2)`, another way to say the word, becomes
-    `THE`; of a phone among its neighbours the phone stays. Silence and noises (`<sil>`, `SIL`, `++LAUGHTER++`) have
-    is_speech False. Raises InputError for a file that is torn, or missing, as one is in IEMOCAP. Page: book/iemocap.
+    Times are seconds in steps of 10 ms; the segments tile the utterance. `THE(2)`, another way to say the word, becomes
+    `THE`; of a phone among its neighbours the phone stays. Raises InputError for a file that is torn, or missing, as
+    one is in IEMOCAP. Page: book/iemocap.
     """
     path = Path(path)
     if not path.is_file():
@@ -123,12 +123,21 @@ def read_alignment(path: str | Path) -> pd.DataFrame:
     lines = [line for line in _lines(path) if line.strip()]
     if len(lines) < 3 or not lines[-1].strip().startswith("Total score"):
         raise InputError(f"{path}: does not end with 'Total score'. {_AGAIN}")
-    rows = []
+    found = []
     for number, line in enumerate(lines[1:-1], 2):
         if not (segment := _SEGMENT.fullmatch(line)):
             raise InputError(f"{path}, line {number} is torn: {shown(line)!r}. {_AGAIN}")
-        rows.append((int(segment[1]) / 100, (int(segment[2]) + 1) / 100, segment[3]))
-    table = pd.DataFrame(rows, columns=["start", "end", "label"]).astype({"label": "string"})
+        found.append((int(segment[1]) / 100, (int(segment[2]) + 1) / 100, segment[3]))
+    return found
+
+
+def read_alignment(path: str | Path) -> pd.DataFrame:
+    """The `segments` of an alignment as a table: columns start, end, label, is_speech.
+
+    Silence and noises (`<sil>`, `SIL`, `++LAUGHTER++`) have is_speech False. Raises InputError as `segments` does.
+    Page: book/iemocap.
+    """
+    table = pd.DataFrame(segments(path), columns=["start", "end", "label"]).astype({"label": "string"})
     return table.assign(is_speech=~table["label"].str.fullmatch(_NO_SPEECH).astype(bool))
 
 

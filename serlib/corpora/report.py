@@ -23,11 +23,6 @@ WIDTH = 88  # columns of the report; only a path may be longer
 TOLERANCE = 0.1  # seconds by which two statements about one length may differ
 KNOWN = {*corpora.EMOTIONS.values(), *iemocap.EMOTIONS.values(), *MAPPED}
 
-# A header, segments, the total score, in ASCII; the group is the last frame of the last segment.
-_REST = rb"[\t -~]*\r?\n"
-_SEGMENTS = rb"(?:[ \t]*\d{1,9}[ \t]+(\d{1,9})[ \t]+[!-~]+[ \t]+[!-~]" + _REST + rb")+"
-_ALIGNMENT = re.compile(rb"[ \t]*[!-~]" + _REST + _SEGMENTS + rb"[ \t]*Total score[\t -~]*\s*")
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -234,10 +229,9 @@ def _alignments(table: pd.DataFrame, seconds: pd.Series) -> Findings:
 
 def _end(alignment: Path) -> float:
     """Where the last segment ends, in seconds; NaN where a file is missing or torn."""
-    try:  # a whole file in one match: read_alignment takes fifty times as long
-        whole = _ALIGNMENT.fullmatch(alignment.read_bytes())
-        return (int(whole[1]) + 1) / 100 if whole else iemocap.read_alignment(alignment)["end"].iloc[-1]
-    except (FileNotFoundError, InputError):
+    try:
+        return iemocap.segments(alignment)[-1][1]
+    except InputError:
         return np.nan
 
 
