@@ -124,7 +124,7 @@ def read_json(path: Path, what: str, remedy: str) -> dict:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"more than {LARGEST >> 20} MB")
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
         if not isinstance(found, dict):
             raise TypeError("no object")
     except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -134,6 +134,10 @@ def read_json(path: Path, what: str, remedy: str) -> dict:
         was = f"of format {found.get('format', 1)}, and this version of serlib reads format {FORMAT}"
         raise InputError(f"{path}: a {what} {was}. {remedy}")
     return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def read_record(path: str | Path) -> Record:
@@ -146,14 +150,12 @@ def read_record(path: str | Path) -> Record:
     if path.is_dir():
         return joined([read_record(file) for file in sorted(path.glob("*.json"))], path)
     remedy = "Delete it and run again."
+    found = read_json(path, "run record", remedy)
     try:
-        record = Record(**read_json(path, "run record", remedy))
-        inspect(record)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+        inspect(found)
+    except ValueError as error:
         raise InputError(f"{path}: not a whole run record ({error}). {remedy}") from error
-    return record
+    return Record(**found)
 
 
 def joined(parts: list[Record], where: object) -> Record:

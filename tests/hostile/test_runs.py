@@ -398,6 +398,8 @@ RECORDS = {
     "scores of three classes": edited(lambda record, fold: [row.pop() for row in fold["scores"]]),
     "scores that are no numbers": edited(lambda record, fold: fold["scores"][0].__setitem__(0, float("nan"))),
     "scores too few": edited(lambda record, fold: fold["scores"].pop()),
+    "seconds beyond all floats": edited(lambda record, fold: fold.update(seconds=10**400)),
+    "a setting that is not a number": edited(lambda record, fold: record["settings"].update(rate=float("nan"))),
     "no seconds": edited(lambda record, fold: fold.pop("seconds")),
     "endless seconds": edited(lambda record, fold: fold.update(seconds=float("inf"))),
     "a curve of two lengths": edited(lambda record, fold: fold["curve"]["loss"].pop()),

@@ -258,6 +258,15 @@ def test_a_file_of_fingerprints_of_another_version(tmp_path, monkeypatch, text):
         records_of.fingerprint_ids()
 
 
+def test_the_schema_describes_every_field():
+    """Else a program of somebody else would refuse a record that the library reads, or not know a field of it."""
+    schema = json.loads(Path(records_of.__file__).with_name("record.schema.json").read_text("utf-8"))
+    fields = dataclasses.fields(Record)
+    assert [*schema["properties"]] == [field.name for field in fields]
+    optional = (dataclasses.MISSING, dataclasses.MISSING)
+    assert schema["required"] == [f.name for f in fields if (f.default, f.default_factory) == optional]
+
+
 # The records that ship with the package
 
 
