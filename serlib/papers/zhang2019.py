@@ -483,6 +483,10 @@ VERDICTS = [
         "each: 74.3 and 68.1, 77.1 and 47.1).",
         ("zhang2019/eGeMAPS-linear-SVM_synthetic-full_zhang2019_*.json",),
     ),
+]
+
+# %% ../../notebooks/02_end_to_end_multitask_2019.ipynb #verdict-code-hand-made
+VERDICTS += [
     Verdict(
         "End-to-end learning is competitive with hand-made features on valence and "
         "dominance, and inferior on activation",
