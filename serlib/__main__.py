@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def carry_out(verb: Callable[..., int], **chosen: object) -> int:
     """`verb(**chosen)` and its exit status; whatever stops it is one line on stderr. Page: book/how_it_is_built."""
+    status = 1
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: tell(f"note: {message}")
@@ -42,17 +43,18 @@ def carry_out(verb: Callable[..., int], **chosen: object) -> int:
     except BrokenPipeError:  # `| head` has read enough
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
-        return 1
     except MemoryError:
         tell("error: memory ran out. Take fewer jobs, or a part of the corpus. What was finished stays.")
-        return 1
     except (InputError, OSError, FloatingPointError) as error:
         tell(f"error: {error}")
-        return 1
     except KeyboardInterrupt:
+        status = 130
         if "folder" in chosen:
             tell("stopped: what was finished stays, and the same command goes on from there")
-        return 130
+    for thread in threading.enumerate():
+        if thread.name == "QueueFeederThread":  # it puts away what workers shared that were ended; cut short, it
+            thread.join(timeout=5)  # leaves a semaphore that a tracker then complains about
+    return status
 
 
 def say(text: str) -> None:
