@@ -128,17 +128,15 @@ def positive(text: str) -> int:
 
 
 def _make(path: str | None, size: str, seed: int | None) -> int:
-    report, heal, synthetic = _room("corpora.report"), _room("corpora.heal"), _room("corpora.synthetic")
+    heal, synthetic = _room("corpora.heal"), _room("corpora.synthetic")
     if path is None:
         table = heal.load_synthetic(size)
     else:
-        root = _room("cache").located(path).resolve()
-        with heal.making(root, size):
-            root = synthetic.make_synthetic(root, size, seed or 0)
+        root = synthetic.make_synthetic(_room("cache").located(path).resolve(), size, seed or 0)
         if wrong := heal.damage(root):  # it was there before
             raise InputError(f"{root} is damaged ({wrong}). Remove it, and make it again.")
         table = _room("corpora").read_path(root)
-    say(f"{report.location(table)}: {len(table)} utterances")
+    say(f"{table.attrs['folder']}: {len(table)} utterances")
     return 0
 
 

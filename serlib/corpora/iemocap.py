@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from serlib.errors import InputError, shown
 EMOTIONS = dict(ang="anger", hap="happiness", neu="neutral", sad="sadness", exc="excitement")
 EMOTIONS |= dict(fru="frustration", sur="surprise", fea="fear", dis="disgust", oth="other", xxx="undecided")
 
-SYNTHETIC = "SYNTHETIC.txt"  # the file that says: this is not IEMOCAP, and which synthetic corpus it is
-
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 _SUMMARY = re.compile(rf"\[{_NUMBER} - {_NUMBER}\]\s+(\w+)\s+(\w+)\s+\[{_NUMBER}, {_NUMBER}, {_NUMBER}\]\s*")
 _UTTERANCE = re.compile(r"(Ses\d\d)[FM]_(impro|script)\w*_([FM])\w*")
@@ -24,6 +21,7 @@ _DIALOGUE = re.compile(r"Ses\d\d[FM]_(impro|script)\w*")
 _TRANSCRIPT = re.compile(r"(Ses\w+)\s+\[[^]]*\]:\s*(.*\S)\s*")
 _SEGMENT = re.compile(r"\s*(\d{1,9})\s+(\d{1,9})\s+\S+\s+(\S+?)(?:\(\d+\))?(?:\s.*)?")
 _NO_SPEECH = r"</?s>|<sil>|SIL|\+.*"
+_SYNTHETIC = re.compile(r"% (synthetic[\w:]*), made by serlib")  # how a label file begins that is not IEMOCAP's
 _VOTE = re.compile(r"C-E\d+:\s*(.*?)\s*\(.*")
 _TEXT = ["utterance_id", "path", "session", "speaker", "gender", "scenario", "emotion", "transcript", "votes"]
 _VOTED = {"neutral state": "neutral", "excited": "excitement", "surprised": "surprise", "disgusted": "disgust"}
@@ -67,13 +65,9 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     kinds = dict.fromkeys(_TEXT, "string") | {"start": "float64", "end": "float64"}
     records = [row | {"votes": "; ".join(row["votes"]) or None} for row in rows.values()]
     table = pd.DataFrame.from_records(records).astype(kinds)
-    note = root / SYNTHETIC
-    made = [*(note.read_text("utf-8", "replace").split() if note.is_file() else ()), "?"][0]
-    name = made if made.startswith("synthetic") else "iemocap"
-    if name == "iemocap" and _is_synthetic(table):  # it has lost its note
-        name = "synthetic:full" if len(table) > 1000 else "synthetic"
+    made = _SYNTHETIC.match(_lines(file)[0])
     part = "" if {*sessions} == {1, 2, 3, 4, 5} else f", sessions {'+'.join(map(str, sorted(sessions)))}"
-    table.attrs["corpus"] = name + part
+    table.attrs |= {"corpus": (made[1] if made else "iemocap") + part, "folder": str(root)}
     return table
 
 
@@ -85,23 +79,6 @@ def root_of(folder: str | Path) -> Path:
     except UnicodeEncodeError as error:
         raise InputError(f"{root}: this name is not UTF-8. Rename the folder, in plain letters.") from error
     return root
-
-
-def _is_synthetic(table: pd.DataFrame) -> bool:
-    """Whether the words are those of the synthetic corpus's script, or its alignments have the scores that it writes.
-
-    Its phrases are in a tenth of the transcripts at least; each score is -1000 times the length.
-    """
-    of = tomllib.loads(Path(__file__).with_name("synthetic.toml").read_text("utf-8"))
-    phrases = [*of["sentences"]["clauses"], *sum(of["script"].values(), [])]
-    known = "|".join(re.escape(phrase) for phrase in phrases if len(phrase) > 20)
-    if table["transcript"].str.contains(known, case=False).fillna(False).mean() > 0.1:
-        return True
-    scores = []
-    for path in table["path"].iloc[:5]:
-        if (file := alignment_path(path, "phseg")).is_file():
-            scores += re.findall(r"^ *(\d{1,9}) +(\d{1,9}) +(-\d{1,12}) ", "\n".join(_lines(file)), re.M)
-    return bool(scores) and all(int(score) == 1000 * (int(one) - int(end) - 1) for one, end, score in scores)
 
 
 def alignment_path(wav: str | Path, kind: str = "wdseg") -> Path:

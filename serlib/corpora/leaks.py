@@ -1,6 +1,5 @@
 """One person under two names, one recording under two people: what would put somebody on both sides of a fold."""
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -8,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-from serlib.cache import contents
 
 
 def alike(names: pd.Series) -> list[list[str]]:
@@ -23,28 +20,6 @@ def alike(names: pd.Series) -> list[list[str]]:
         seen = "".join(letter for letter in letters if unicodedata.category(letter) not in ("Cf", "Cc"))
         groups.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", " ".join(seen.split())), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def recordings(paths: pd.Series) -> pd.Series:
-    """What stands for the recording of each row: its path, or the digest of its content where others hold the same.
-
-    Of files of one size a piece in the middle is compared first. Page: book/your_corpus.
-    """
-    places = pd.Series({path: os.path.normpath(path) for path in paths.unique()})
-    looks = places.map(_glance)
-    same = places.index[looks.duplicated(keep=False) & looks.notna()]
-    return paths.map(places.to_dict() | {path: what for path, what in contents(same).items() if what})
-
-
-def _glance(path: str) -> tuple[int, bytes] | None:
-    """The size of a file and 4 kB from its middle; None where there is nothing to be read."""
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(size // 2)
-            return (size, file.read(4096)) if size else None
-    except OSError:
-        return None
 
 
 def overlaps(table: pd.DataFrame, recording: pd.Series) -> Iterator[tuple[int, int, bool]]:

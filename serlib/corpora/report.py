@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from serlib import audio, corpora
 from serlib.audio import RATE, SHORTEST
-from serlib.cache import digest
+from serlib.cache import contents, digest
 from serlib.corpora import iemocap, leaks
 from serlib.errors import InputError, shown
 from serlib.protocols import DIMENSIONS, MAPPED, PROTOCOLS, SELECTIONS, select
@@ -39,18 +39,6 @@ class Problem:
     remedy: str
 
 
-def location(table: pd.DataFrame) -> Path:
-    """The folder of a corpus: that of its table.csv, or the deepest that holds all audio. Page: book/your_corpus."""
-    if "folder" in table.attrs:
-        return Path(table.attrs["folder"])
-    folders = [os.path.dirname(path) for path in table["path"].unique()]
-    try:
-        common = Path(os.path.commonpath(folders))
-    except ValueError:  # on several drives of Windows
-        common = Path(folders[0])
-    return next((folder for folder in (common, *common.parents) if (folder / "table.csv").is_file()), common)
-
-
 def headers(paths: pd.Series) -> pd.DataFrame:
     """What the headers of audio files say: the columns of `audio.Header`; a row per path, in their order.
 
@@ -68,12 +56,13 @@ def headers(paths: pd.Series) -> pd.DataFrame:
 def problems(table: pd.DataFrame, deep: bool = False) -> list[Problem]:
     """What is wrong or odd in a corpus table, its audio files and, in IEMOCAP's layout, its alignments; errors first.
 
-    Of the audio only headers are read, and 4 kB to find copies, unless it is `deep`: then every utterance is decoded,
-    what `audio.read_audio` refuses is found, silence among it, and copies in another format are. Reads, of a corpus of
-    IEMOCAP's size, 30 000 small files. Page: book/your_corpus.
+    Of the audio only headers are looked at, and whether two files are equal, unless it is `deep`: then every utterance
+    is decoded, what `audio.read_audio` refuses is found, silence among it, and copies in another format are. Reads, of
+    a corpus of IEMOCAP's size, 30 000 small files. Page: book/your_corpus.
     """
     heads = headers(table["path"])
-    found, same = [*_audio(table, heads)], leaks.recordings(table["path"])
+    found, held = [*_audio(table, heads)], contents(table.loc[heads["seconds"].notna(), "path"])
+    same = table["path"].map(held).fillna(table["path"])
     sounds = same + table["start"].fillna(0).map(" {}".format) + table["end"].map(" {}".format)
     if deep:
         found += _decoded(table, {file for level, _, files, _ in found if level == "error" for file in files}, sounds)
@@ -107,10 +96,10 @@ def _audio(table: pd.DataFrame, heads: pd.DataFrame) -> Findings:
     for rate in sorted(heads["rate"].dropna().unique()):
         if rate != RATE:
             yield "note", f"at {rate:g} Hz", files[heads["rate"] == rate], f"Will be resampled to {RATE} Hz."
-    where = table.attrs.get("folder", "")
-    away = [not os.path.normpath(path).startswith(os.path.join(where, "")) for path in files] if where else []
+    where = os.path.join(table.attrs.get("folder", ""), "")
+    away = [not os.path.normpath(path).startswith(where) for path in files]
     remedy = "Move it into the folder, or it will be missing where the folder is copied to."
-    yield "note", "audio outside of the corpus's folder", files[away] if where else (), remedy
+    yield "note", "audio outside of the corpus's folder", files[away], remedy
     yield "note", "more than one channel", files[heads["channels"] > 1], "The channels will be averaged."
 
 
@@ -237,7 +226,7 @@ def _end(alignment: Path) -> float:
 
 def report(table: pd.DataFrame, found: list[Problem]) -> str:
     """A corpus table, the `problems` found in it, and which protocols run on it, as text. Page: book/your_corpus."""
-    where = location(table)
+    where = Path(table.attrs.get("folder", ""))
     lines = [shown(table.attrs.get("corpus", "corpus")), shown(where, 4096), "", *_summary(table), "", "problems"]
     for problem in found:
         first = Path(problem.first)

@@ -6,7 +6,9 @@ and Laukka (2003) agree; three simulated raters disagree about it as raters do. 
 at their own distance from the microphone. This corpus teaches how to work; it is no evidence about human speech.
 """
 
+import contextlib
 import io
+import json
 import os
 import tomllib
 import zlib
@@ -18,18 +20,18 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-import pandas as pd
 import soundfile
-from filelock import FileLock
 from scipy.fft import irfft, next_fast_len, rfft
 from tqdm.auto import tqdm
 
 from serlib.audio import RATE, equal_parts
-from serlib.cache import cache_root, digest, room_for, write_atomically
+from serlib.cache import contents, digest, locked, room_for, write_atomically
 from serlib.corpora import espeak
-from serlib.corpora.iemocap import EMOTIONS, SYNTHETIC, alignment_path, read_iemocap
+from serlib.corpora.iemocap import EMOTIONS, alignment_path
 from serlib.errors import InputError
 
+NOTE = "SYNTHETIC.txt"  # in a corpus's folder: which synthetic corpus it is, for people; its label files say it too
+SUMS = "digests.json"  # there too: the digest of each of its files, by its name
 MADE_OF = Path(__file__).with_suffix(".toml")
 _of = tomllib.loads(MADE_OF.read_text("utf-8"))
 _WITHOUT_WORDS = "Ses03M_impro03_M001"  # IEMOCAP's one utterance without a .wdseg has none here either
@@ -47,24 +49,15 @@ class _Turn:
     text: str | None = None
 
 
-def load_synthetic(size: str = "small") -> pd.DataFrame:
-    """The synthetic corpus as a corpus table; made on first use under `cache_root()`, `small` in seconds.
-
-    It is made once, however many processes ask, and again when the code that makes it has changed. Raises InputError
-    as `make_synthetic` does. Page: book/your_corpus.
-    """
-    root = cache_root() / f"synthetic-{size}-{_made_by()}"
-    return read_iemocap(root if root.exists() else make_synthetic(root, size))
-
-
 def make_synthetic(root: str | Path, size: str = "small", seed: int = 0) -> Path:
     """Write the synthetic corpus into the new folder `root`, in IEMOCAP's layout and formats, and return it.
 
     `small` has 210 utterances by ten speakers in five sessions and takes seconds; `full` has IEMOCAP's size and its
     counts per session, scenario, speaker and emotion, and takes minutes, 1.6 GB, and all processors. Equal seeds give
     equal bytes on one platform: what is random in an utterance comes from the seed and its id. The folder appears when
-    it is whole; what a killed call has made lies beside it, and the next call goes on there. Raises InputError for an
-    unknown size, a folder that holds something else, and a full disk. Page: book/your_corpus.
+    it is whole, with the digests of its files; what a killed call has made lies beside it, and the next call goes on
+    there. One process makes it, however many ask, and its workers never hear Ctrl-C: who started them ends them. Raises
+    InputError for an unknown size, a folder that holds something else, and a full disk. Page: book/your_corpus.
     """
     root = Path(root).expanduser().resolve()
     if size not in _of["sizes"]:
@@ -72,30 +65,42 @@ def make_synthetic(root: str | Path, size: str = "small", seed: int = 0) -> Path
     if root.is_file():
         raise InputError(f"{root} is a file. Give a new folder.")
     name = "synthetic" if size == "small" else f"synthetic:{size}"
-    note = f"{name} (seed {seed}, {_made_by()}) is synthetic speech in IEMOCAP's layout, made by serlib.\n"
-    part = root.with_name(f"{root.name}-{size}-{seed}-{_made_by()}.part")
-    with room_for(root), FileLock(f"{root}.lock"):
+    note = f"{name} (seed {seed}, {made_by()}) is synthetic speech in IEMOCAP's layout, made by serlib.\n"
+    part = root.with_name(f"{root.name}-{size}-{seed}-{made_by()}.part")
+    with room_for(root), locked(root.with_name(f"{root.name}.making")):
         if root.is_dir() and any(root.iterdir()):
-            if (root / SYNTHETIC).is_file() and (root / SYNTHETIC).read_text("utf-8") == note:
+            if (root / NOTE).is_file() and (root / NOTE).read_text("utf-8") == note:
                 return root
             raise InputError(f"{root} is not empty. Give a new folder, or empty this one.")
         dialogues = _plan(size, seed)
         missing = [dialogue for dialogue in dialogues if not _labels(part, dialogue).exists()]
-        write, workers = joblib.delayed(_write_dialogue), -1 if len(dialogues) > 50 else 1
-        jobs = (write(part, dialogue, dialogues[dialogue], seed) for dialogue in missing)
-        done = joblib.Parallel(workers, return_as="generator_unordered")(jobs)
+        write, many = joblib.delayed(_write_dialogue), len(dialogues) > 50
+        with contextlib.ExitStack() as stack:
+            if many:
+                from serlib.runs.cluster import undisturbed  # which needs all of this room
+
+                stack.enter_context(undisturbed())
+            jobs = (write(part, name, dialogue, dialogues[dialogue], seed) for dialogue in missing)
+            done = joblib.Parallel(-1 if many else 1, return_as="generator_unordered")(jobs)
         list(tqdm(done, "synthetic speech", len(missing), leave=False, delay=2, unit="dialogue"))
-        (part / SYNTHETIC).write_text(note, "utf-8", newline="\n")
+        (part / NOTE).write_text(note, "utf-8", newline="\n")
+        (part / SUMS).write_text(json.dumps(sums(part)), "utf-8", newline="\n")
         if root.is_dir():
             root.rmdir()
         os.replace(part, root)
     return root
 
 
-def _made_by() -> str:
-    """A hash of all that determines the corpus's bytes."""
+def made_by() -> str:
+    """A hash of all that determines the corpus's bytes. Page: book/your_corpus."""
     makers = [Path(file).read_bytes() for file in (__file__, MADE_OF, espeak.__file__)]
     return digest(*makers, version("espeakng-loader"))
+
+
+def sums(root: Path) -> dict[str, str]:
+    """What each file of a corpus holds; what a desktop adds has other names. Page: book/your_corpus."""
+    found = contents(path for path in sorted(root.rglob("S*")) if path.name.startswith(("Ses", NOTE)))
+    return {path.relative_to(root).as_posix(): content for path, content in found.items() if content}
 
 
 def _random(seed: int, name: str) -> np.random.Generator:
@@ -185,10 +190,10 @@ def _compose(length: float, rng: np.random.Generator) -> str:
     return str(text)
 
 
-def _write_dialogue(root: Path, dialogue: str, turns: list[_Turn], seed: int) -> None:
+def _write_dialogue(root: Path, corpus: str, dialogue: str, turns: list[_Turn], seed: int) -> None:
     """The wavs, alignments, transcripts and, when all these are there, the labels of a dialogue."""
     session = root / f"Session{dialogue[4]}"
-    labels, spoken = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"], []
+    labels, spoken = [f"% {corpus}, made by serlib: [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"], []
     clock, said = 0.0, Counter()
     for turn in turns:
         name = f"{dialogue}_{turn.letter}{said[turn.letter]:03d}"

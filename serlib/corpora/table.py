@@ -178,7 +178,7 @@ def read_audb(name: str) -> pd.DataFrame:
     table = pd.DataFrame(columns).astype({"gender": "string"}).rename_axis("path").reset_index()
     table[["utterance_id", "duration"]] = [(Path(path).stem, audio.duration(path)) for path in table["path"]]
     table = check_table(table, f"audb: {name} {version}")
-    table.attrs["corpus"] = name
+    table.attrs |= {"corpus": name, "folder": database.root}
     return table
 
 

@@ -13,7 +13,7 @@ import soundfile
 
 from serlib import corpora
 from serlib.__main__ import main
-from serlib.corpora import iemocap, report, synthetic
+from serlib.corpora import heal, iemocap, report, synthetic
 
 DIALOGUE = "Ses01F_impro01"
 LABELS = f"Session1/dialog/EmoEvaluation/{DIALOGUE}.txt"
@@ -94,7 +94,7 @@ def test_make_says_where_and_how_many(made):
 def test_make_without_a_path_fills_the_cache(made, monkeypatch, capsys):
     """Else the corpus that the chapters read would lie elsewhere, or have another size than was asked for."""
     asked = []
-    monkeypatch.setattr(synthetic, "load_synthetic", lambda size: asked.append(size) or iemocap.read_iemocap(made[0]))
+    monkeypatch.setattr(heal, "load_synthetic", lambda size: asked.append(size) or iemocap.read_iemocap(made[0]))
     assert main(["corpus", "make", "--size", "small"]) == 0 and asked == ["small"]
     assert capsys.readouterr().out == f"{made[0]}: 210 utterances\n"
 
@@ -203,13 +203,9 @@ def an_utterance_less(root):
 
 
 def as_recorded(root):
-    """Nothing says any more that it is synthetic: no note, other words, other scores in the alignments."""
-    (root / iemocap.SYNTHETIC).unlink()
-    for session in root.glob("Session*"):
-        everywhere(
-            session / "dialog/transcriptions", "Ses*.txt", lambda text: re.sub(rb"(?<=: ).+", b"Excuse me.", text)
-        )
-    everywhere(root, "*.phseg", lambda text: re.sub(rb"-\d+ ", b"-4711 ", text))
+    """Nothing says any more that it is synthetic."""
+    (root / "SYNTHETIC.txt").unlink()
+    everywhere(root, "EmoEvaluation/Ses*.txt", lambda text: re.sub(rb"^% synth.*: \[", b"% [", text))
 
 
 def shadows(root):

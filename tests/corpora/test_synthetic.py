@@ -25,12 +25,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from serlib.corpora import synthetic
+from serlib.corpora import heal, synthetic
 from serlib.corpora.iemocap import alignment_path, read_alignment, read_iemocap
 from serlib.errors import InputError
 
 FOUR = ["anger", "happiness", "neutral", "sadness"]
-LOAD = "from serlib.corpora.synthetic import load_synthetic; print(len(load_synthetic()))"
+LOAD = "from serlib.corpora.heal import load_synthetic; print(len(load_synthetic()))"
 
 
 def contents(root):
@@ -44,7 +44,7 @@ def table(tmp_path_factory):
     """The corpus as a notebook finds it: made on first use, in an empty cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERLIB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return synthetic.load_synthetic()
+        return heal.load_synthetic()
 
 
 @pytest.fixture(scope="module")
@@ -195,12 +195,12 @@ def test_made_on_first_use_only(table, root, monkeypatch):
     """Else every notebook would make the corpus again, or read one that older code has made."""
     monkeypatch.setenv("SERLIB_CACHE", str(root.parent))
     monkeypatch.setattr(synthetic, "make_synthetic", lambda *_: pytest.fail("made again"))
-    again = synthetic.load_synthetic()
+    again = heal.load_synthetic()
     pd.testing.assert_frame_equal(again, table)
     assert again.attrs["corpus"] == "synthetic"
     monkeypatch.setattr(synthetic, "version", lambda _: "another engine")
     with pytest.raises(pytest.fail.Exception, match="made again"):
-        synthetic.load_synthetic()
+        heal.load_synthetic()
 
 
 def test_two_processes_at_once(cache, root):
@@ -222,7 +222,7 @@ def test_killed_half_way(cache, root):
     (part,) = (path for path in cache.iterdir() if path.is_dir())
     whole = {file: file.stat().st_mtime_ns for file in part.rglob("EmoEvaluation/Ses*.txt")}
     assert part.name.endswith(".part") and 3 <= len(whole) < 15
-    assert len(synthetic.load_synthetic()) == 210
+    assert len(heal.load_synthetic()) == 210
     (made,) = (path for path in cache.iterdir() if path.is_dir())
     assert contents(made) == contents(root)
     assert all((made / file.relative_to(part)).stat().st_mtime_ns == when for file, when in whole.items())
@@ -240,15 +240,15 @@ def test_no_room_on_disk(cache, root, monkeypatch):
     with monkeypatch.context() as full:
         full.setattr(Path, "write_bytes", until_full)
         with pytest.raises(InputError, match=rf"No room.*{re.escape(str(cache))}.*Free some space.*SERLIB_CACHE"):
-            synthetic.load_synthetic()
+            heal.load_synthetic()
     assert [path.suffix for path in cache.iterdir() if path.is_dir()] == [".part"]
-    assert contents(Path(synthetic.load_synthetic()["path"][0]).parents[4]) == contents(root)
+    assert contents(Path(heal.load_synthetic()["path"][0]).parents[4]) == contents(root)
 
 
 def test_refusals(cache, tmp_path, root):
     """Else an unknown size would be guessed, or somebody's folder be written into."""
     with pytest.raises(InputError, match="size 'huge'; take one of small, full"):
-        synthetic.load_synthetic("huge")
+        heal.load_synthetic("huge")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     with pytest.raises(InputError, match="is not empty"):

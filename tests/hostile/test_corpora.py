@@ -22,7 +22,7 @@ from serlib.__main__ import main
 from serlib.audio import RATE, read_audio
 from serlib.corpora import COLUMNS, leaks, load, read_folder, synthetic
 from serlib.corpora.iemocap import alignment_path, read_alignment
-from serlib.corpora.report import location, problems, report
+from serlib.corpora.report import problems, report
 from serlib.errors import InputError, shown
 from serlib.plots import player
 from serlib.protocols import li2018
@@ -418,7 +418,7 @@ def made(tmp_path_factory):
     """The small synthetic corpus, as it lies in a cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERLIB_CACHE", str(tmp_path_factory.mktemp("made")))
-        return location(load()), load()
+        return Path(load().attrs["folder"]), load()
 
 
 # A5: what was taken from a synthetic corpus; it must not pass for IEMOCAP.
@@ -474,7 +474,7 @@ def test_a_synthetic_corpus_heals(damage, made, tmp_path, monkeypatch, capsys):
     assert main(["corpus", "make"]) == 0
     after, (out, err) = load(), capsys.readouterr()
     assert re.search(r"^note: .* is damaged .*and is made again", err, re.MULTILINE)
-    assert out == f"{root}: 210 utterances\n" and after.attrs == before.attrs
+    assert out == f"{root}: 210 utterances\n" and after.attrs == before.attrs | {"folder": str(root)}
     pd.testing.assert_frame_equal(after.drop(columns="path"), before.drop(columns="path"))
     assert all(map(filecmp.cmp, before["path"], after["path"])) and not list(root.parent.glob("*.damaged"))
 

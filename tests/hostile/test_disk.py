@@ -223,12 +223,12 @@ import os, signal, sys, warnings
 from serlib import __main__, cache
 from serlib.corpora import synthetic
 cache.LOOK, cache.SILENT = 0.2, 1.0
-def stops(root, *_):
+def stops(*_):
     print(os.getpid(), flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
     raise KeyboardInterrupt
 if sys.argv[1] == "stops":
-    synthetic.make_synthetic = stops
+    synthetic._plan = stops
 sys.exit(__main__.main(["corpus", "make", *sys.argv[2:]]))
 """
 

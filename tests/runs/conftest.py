@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from serlib.corpora import read_folder
-from serlib.corpora.synthetic import load_synthetic
+from serlib.corpora.heal import load_synthetic
 from serlib.protocols import common_levels, li2018
 from serlib.runs import Run, record, run_all
 
