@@ -183,7 +183,7 @@ def test_the_maps_of_the_longest_utterance_fit_in_memory(monkeypatch):
     assert features.shape == (1500, 120) and maps(0).nbytes == 2 * 1500**2 == 4_500_000
 
 
-@pytest.mark.parametrize("kind", zhao2021.CONTROLS[1:])
+@pytest.mark.parametrize("kind", (*zhao2021.CONTROLS[1:], *zhao2021.PLACES))
 def test_controls_are_maps(kind):
     """Else a control would differ from the teacher's map by more than what it is a control for."""
     given = np.random.default_rng(0).dirichlet(np.ones(6), 6).astype(np.float32)
@@ -192,6 +192,8 @@ def test_controls_are_maps(kind):
     if kind == "shuffled maps":
         np.testing.assert_allclose(np.sort(found, 1), np.sort(given, 1))
         assert np.abs(found - given).max() > 0.01
+    if kind in zhao2021.PLACES:
+        assert np.flatnonzero(found.any(0)) == [3 if kind == "middle frame" else 0]
 
 
 def test_the_step_is_equation_11():
