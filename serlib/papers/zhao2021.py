@@ -368,15 +368,16 @@ STEP = 3  # frames that are one step of the memory
 class Listener(nn.Module):
     """The teacher's encoder: features, padded, to what its decoder attends to.
 
-    The memory `(batch, steps, 256)` has a step for three frames. Beside it comes where
-    it lies within an utterance, `(batch, steps)`, and the maps of self-attention.
-    Page: notebooks/05.
+    That memory `(batch, steps, 256)` has a step for three frames: H + Z, with "self
+    alone" Z, with "soft" H. Beside it comes where it lies within an utterance, `(batch,
+    steps)`, and the maps of self-attention. Page: notebooks/05.
     """
 
     def __init__(self, encoder: str = "TCN", attention: str = "self"):
         super().__init__()
         self.front_end, self.encoder = Standardise(), ENCODERS[encoder]()
-        self.attend = ScaledDotSelfAttention(256) if attention == "self" else None
+        self.attend = ScaledDotSelfAttention(256) if attention != "soft" else None
+        self.alone = attention == "self alone"
 
     def forward(self, padded: Padded) -> tuple[Tensor, Tensor, Tensor | None]:
         features, lengths = padded
@@ -384,7 +385,7 @@ class Listener(nn.Module):
         states, maps = self.encoder(self.front_end(features), lengths).float(), None
         if self.attend:
             attended, maps = self.attend(states, mask)
-            states = states + attended
+            states = attended if self.alone else states + attended
         return *in_steps(states, mask), maps
 
 # %% ../../notebooks/05_satn_2021.ipynb #steps-code
@@ -843,7 +844,8 @@ class Schedule:
     """How to train: Adam at a fixed rate, 100 epochs (Zhao 2021, 4.3).
 
     `weight` is W_AT, for rows that transfer. `teacher` names the corpus on which
-    teachers learn, by default the task's own training part, for `teacher_updates`.
+    teachers learn, by default the task's own training part, for `teacher_updates`. With
+    `only_attended` a teacher's decoder sees what its self-attention brings, no more.
     With `minutes`, only as many epochs are made as fit.
     Page: notebooks/05.
     """
@@ -855,6 +857,7 @@ class Schedule:
     weight: float | None = None
     teacher: str | None = None
     teacher_updates: int | None = None
+    only_attended: bool | None = None
     minutes: float | None = None
 
 # %% ../../notebooks/05_satn_2021.ipynb #everybody-code
@@ -887,6 +890,7 @@ def wanted_maps(task, fold, name, schedule, seed, sequences: list[Tensor]) -> Ma
         teacher.listen.front_end.measure(sequences)
     else:
         updates = schedule.teacher_updates or 4000
+        attention += " alone" if schedule.only_attended and attention == "self" else ""
         fold = everybody(task, fold) if transfer == LEAKY else fold
         teacher = teacher_of(task, fold, encoder, attention, schedule.teacher, updates)
     maps = kept_maps(teacher.to(choose_device()), sequences)

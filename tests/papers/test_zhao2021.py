@@ -332,6 +332,23 @@ def test_a_teacher_never_hears_who_is_left_out(spoken, monkeypatch):
         assert heard[-1] and not speakers & {*left_out["speaker"]}
 
 
+@torch.no_grad()
+def test_a_teacher_that_sees_what_attention_brings_alone(spoken, monkeypatch):
+    """Else the experiment that takes H away from H + Z would leave it there, or be made with the other teacher."""
+    padded = pad([torch.randn(30, 120)])
+    for attention, left in (("self", True), ("self alone", False)):
+        listen = zhao2021.Listener(attention=attention).eval()
+        listen.attend.value.weight.zero_()  # it brings nothing
+        assert bool(listen(padded)[0].any()) == left
+    asked = []
+    monkeypatch.setattr(zhao2021, "teacher_of", lambda *of: asked.append(of[3]) or Teacher(["|"]).eval())
+    for name in ("TCN+self-attention w/AT", "TCN+soft attention w/AT"):
+        for alone in (None, True):
+            schedule = Schedule(weight=1.0, only_attended=alone)
+            zhao2021.wanted_maps(spoken, spoken.folds[0], name, schedule, 0, [torch.randn(30, 120)])
+    assert asked == ["self", "self alone", "soft", "soft"]
+
+
 def test_the_leaky_teacher_hears_everybody(spoken, monkeypatch):
     """Else the experiment that measures the leak would not leak, or its teacher pass for one of the fold."""
     taught = []
@@ -433,7 +450,7 @@ def test_every_rival_is_a_run(spoken):
 
 def test_the_schedule_of_the_paper():
     """Else the full run would not be the paper's."""
-    assert dataclasses.astuple(Schedule()) == (100, 32, 1e-4, None, None, None, None, None)
+    assert dataclasses.astuple(Schedule()) == (100, 32, 1e-4, None, None, None, None, None, None)
 
 
 def test_recompute(spoken, tmp_path, monkeypatch):
