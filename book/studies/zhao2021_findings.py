@@ -5,7 +5,8 @@ the epoch, the other is written down: how wrong is it, greedily, by beam, by CTC
 on others? And where do its maps look: how near to the frame that asks, and how evenly, beside those of one never
 taught? One utterance is kept, with its phones, what was written, the alignment, and the map.
 `plain`: the same without CTC. `students`: where do trained students and their teachers look, on EmoDB and beside the
-teacher of synthetic voices? Each is a file of its own; an argument names those that are made.
+teacher of synthetic voices? `places`: where do the maps of teachers lie, before speech, in it, and after it? Each is a
+file of its own; an argument names those that are made.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import librosa
 import numpy as np
 import pandas as pd
 import torch
@@ -307,10 +309,48 @@ def keep_students() -> None:
     keep_findings("zhao2021/students", [rests_on(), blank], **on_emodb(names), **teachers_on_emodb(), **side_by_side())
 
 
+@torch.no_grad()
+def lies(teacher: Teacher, table: pd.DataFrame) -> np.ndarray:
+    """Of a map's weight the shares on the first frame, and before, in and after speech; and of the frames before it.
+
+    Speech goes from the first to the last sound within 30 dB of the loudest. Means over a table's utterances.
+    """
+    rows = []
+    for (_, row), features in zip(table.iterrows(), heard(table), strict=True):
+        weights = map_of(teacher, features).double().reshape(-1, len(features)).mean(0).numpy()
+        _, ends = librosa.effects.trim(read_row(row), top_db=30, frame_length=400, hop_length=160)
+        start, end = (min(int(at) // 160, len(weights)) for at in ends)
+        parts = [part.sum() for part in np.split(weights, [start, end])]
+        rows.append((weights[0], *parts, start / len(weights)))
+    return np.mean(rows, axis=0)
+
+
+def keep_places() -> None:
+    """Where the maps of teachers lie on tested utterances, and how wrongly they write: of some folds."""
+    taught = [name for name in ROWS if name.endswith(" w/AT")]
+    wanted = [("emodb", ROWS[7], 0, ""), ("ravdess_speech", ROWS[7], 0, ""), ("ravdess_speech", ROWS[7], 0, " alone")]
+    wanted += [("ravdess_speech", name, number, "") for name in taught for number in (6, 8)]
+    rows, blanks = [], {}
+    for corpus, name, number, alone in wanted:
+        task = protocols.zhao2021(corpora.load(corpus))
+        schedule = zhao2021.Schedule(20, 8, 5e-4, weight=1.0, teacher_updates=500)
+        blanks[corpus] = plan(runs.network_run(zhao2021.CHAPTER, task, name, schedule), None)[0].blank
+        encoder, attention, _ = zhao2021.parts_of(name)
+        teacher = zhao2021.teacher_of(task, task.folds[number], encoder, attention + alone, None, 500)
+        tested = task.table.iloc[task.folds[number].test]
+        voice = zhao2021.voice_of(tested)
+        said = [phones_of(text, voice) for text in tested["transcript"]]
+        wrong = error_rate(said, dictated(teacher, heard(tested)))
+        rows.append((corpus, name, attention + alone, task.folds[number].name, *lies(teacher, tested), wrong))
+        print(*rows[-1])
+    arrays = {"places": np.array([row[4:] for row in rows]), "places_of": np.array([row[:4] for row in rows])}
+    keep_findings("zhao2021/places", blanks.values(), **arrays)
+
+
 if __name__ == "__main__":
     print(serlib.setup())
     device.keep_pages()
     torch.set_num_threads(1)
-    made = {"teacher": keep_teacher_findings, "plain": keep_plain, "students": keep_students}
+    made = {"teacher": keep_teacher_findings, "plain": keep_plain, "students": keep_students, "places": keep_places}
     for name in sys.argv[1:] or made:
         made[name]()
