@@ -51,9 +51,9 @@ def carry_out(verb: Callable[..., int], **chosen: object) -> int:
         status = 130
         if "folder" in chosen:
             tell("stopped: what was finished stays, and the same command goes on from there")
-    for thread in threading.enumerate():
-        if thread.name == "QueueFeederThread":  # it puts away what workers shared that were ended; cut short, it
-            thread.join(timeout=5)  # leaves a semaphore that a tracker then complains about
+    alive = {thread.name: thread for thread in threading.enumerate()}
+    if "QueueFeederThread" in alive and "ExecutorManagerThread" not in alive:  # workers were ended: it puts away what
+        alive["QueueFeederThread"].join(timeout=5)  # they shared, or leaves a semaphore that a tracker complains about
     return status
 
 

@@ -46,6 +46,7 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     if not any(root.glob("Session[1-5]")):
         raise InputError(f"{root} is not IEMOCAP: no folder with Session1 to Session5. Give IEMOCAP_full_release.")
     rows: dict[str, dict] = {}
+    made = None
     for session in (root / f"Session{number}" for number in sessions):
         if not session.is_dir():
             there = tuple(n for n in sessions if (root / f"Session{n}").is_dir())
@@ -54,7 +55,7 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
         for file in (files := sorted(labels.glob("Ses*.txt"))):
             if not _DIALOGUE.fullmatch(file.stem):
                 raise InputError(f"{file}: no dialogue has this name, so it is a copy of another file. Remove it.")
-            _read_dialogue(file, session, rows)
+            made = _SYNTHETIC.match(_read_dialogue(file, session, rows)) or made
         if not files:
             raise InputError(f"{labels} has no Ses*.txt, the label files. Copy the session again.")
     wavs = [row["path"] for row in rows.values()]
@@ -65,7 +66,6 @@ def read_iemocap(root: str | Path, sessions: Sequence[int] = (1, 2, 3, 4, 5)) ->
     kinds = dict.fromkeys(_TEXT, "string") | {"start": "float64", "end": "float64"}
     records = [row | {"votes": "; ".join(row["votes"]) or None} for row in rows.values()]
     table = pd.DataFrame.from_records(records).astype(kinds)
-    made = _SYNTHETIC.match(_lines(file)[0])
     part = "" if {*sessions} == {1, 2, 3, 4, 5} else f", sessions {'+'.join(map(str, sorted(sessions)))}"
     table.attrs |= {"corpus": (made[1] if made else "iemocap") + part, "folder": str(root)}
     return table
@@ -118,13 +118,13 @@ def read_alignment(path: str | Path) -> pd.DataFrame:
     return table.assign(is_speech=~table["label"].str.fullmatch(_NO_SPEECH).astype(bool))
 
 
-def _read_dialogue(file: Path, session: Path, rows: dict[str, dict]) -> None:
-    """Add the utterances that one dialogue's label file summarises to `rows`, under their ids."""
+def _read_dialogue(file: Path, session: Path, rows: dict[str, dict]) -> str:
+    """Add the utterances that one dialogue's label file summarises to `rows`, under their ids; gives its first line."""
     spoken = session / "dialog" / "transcriptions" / file.name
     lines = map(_TRANSCRIPT.fullmatch, _lines(spoken) if spoken.is_file() else ())
     transcripts = dict(line.groups() for line in lines if line)
     row = None
-    for number, line in enumerate(_lines(file), 1):
+    for number, line in enumerate(labels := _lines(file), 1):
         if vote := _VOTE.fullmatch(line):
             if row:  # what an outside rater heard in the utterance above: one emotion, or several
                 heard = [word.strip().lower() for word in vote[1].split(";") if word.strip()]
@@ -149,6 +149,7 @@ def _read_dialogue(file: Path, session: Path, rows: dict[str, dict]) -> None:
         rows[name] = row = row | dict(transcript=transcripts.get(name), votes=[])
     if not row:
         raise InputError(f"{file} summarises no utterance. {_AGAIN}")
+    return labels[0]
 
 
 def _lines(file: Path) -> list[str]:

@@ -56,13 +56,14 @@ def headers(paths: pd.Series) -> pd.DataFrame:
 def problems(table: pd.DataFrame, deep: bool = False) -> list[Problem]:
     """What is wrong or odd in a corpus table, its audio files and, in IEMOCAP's layout, its alignments; errors first.
 
-    Of the audio only headers are looked at, and whether two files are equal, unless it is `deep`: then every utterance
-    is decoded, what `audio.read_audio` refuses is found, silence among it, and copies in another format are. Reads, of
-    a corpus of IEMOCAP's size, 30 000 small files. Page: book/your_corpus.
+    Of the audio only headers are read, and whole files to find copies where two have one size, unless it is `deep`:
+    then every utterance is decoded, what `audio.read_audio` refuses is found, silence among it, and copies in another
+    format are. Reads, of a corpus of IEMOCAP's size, 30 000 small files. Page: book/your_corpus.
     """
     heads = headers(table["path"])
-    found, held = [*_audio(table, heads)], contents(table.loc[heads["seconds"].notna(), "path"])
-    same = table["path"].map(held).fillna(table["path"])
+    found, files = [*_audio(table, heads)], table.loc[heads["seconds"].notna(), "path"].drop_duplicates()
+    held = contents(files[files.map(os.path.getsize).duplicated(keep=False)])
+    same = table["path"].map(lambda path: held.get(path) or path)
     sounds = same + table["start"].fillna(0).map(" {}".format) + table["end"].map(" {}".format)
     if deep:
         found += _decoded(table, {file for level, _, files, _ in found if level == "error" for file in files}, sounds)
@@ -227,7 +228,8 @@ def _end(alignment: Path) -> float:
 def report(table: pd.DataFrame, found: list[Problem]) -> str:
     """A corpus table, the `problems` found in it, and which protocols run on it, as text. Page: book/your_corpus."""
     where = Path(table.attrs.get("folder", ""))
-    lines = [shown(table.attrs.get("corpus", "corpus")), shown(where, 4096), "", *_summary(table), "", "problems"]
+    lines = [shown(table.attrs.get("corpus", "corpus")), *([shown(where, 4096)] if "folder" in table.attrs else ())]
+    lines += ["", *_summary(table), "", "problems"]
     for problem in found:
         first = Path(problem.first)
         name = first.relative_to(where) if first.is_relative_to(where) else first

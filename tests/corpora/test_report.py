@@ -99,6 +99,16 @@ def test_make_without_a_path_fills_the_cache(made, monkeypatch, capsys):
     assert capsys.readouterr().out == f"{made[0]}: 210 utterances\n"
 
 
+def test_nothing_can_be_read(corpus, capsys):
+    """Else the check of a folder that was copied badly, whole, would end in a traceback."""
+    rows = pd.read_csv(corpus / "table.csv").assign(duration=2.1)
+    rows.to_csv(corpus / "table.csv", index=False)
+    for file in corpus.glob("*.wav"):
+        file.write_bytes(b"no sound")
+    assert main(["corpus", "check", str(corpus)]) == 1
+    assert re.search(rf"error +{len(rows)}  audio cannot be read", capsys.readouterr().out)
+
+
 def test_make_writes_over_nothing(corpus, capsys):
     """Else a typing error would mix a synthetic corpus with a folder of yours."""
     before = sorted(corpus.iterdir())

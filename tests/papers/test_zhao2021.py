@@ -342,11 +342,13 @@ def test_a_teacher_that_sees_what_attention_brings_alone(spoken, monkeypatch):
         assert bool(listen(padded)[0].any()) == left
     asked = []
     monkeypatch.setattr(zhao2021, "teacher_of", lambda *of: asked.append(of[3]) or Teacher(["|"]).eval())
-    for name in ("TCN+self-attention w/AT", "TCN+soft attention w/AT"):
-        for alone in (None, True):
-            schedule = Schedule(weight=1.0, only_attended=alone)
-            zhao2021.wanted_maps(spoken, spoken.folds[0], name, schedule, 0, [torch.randn(30, 120)])
-    assert asked == ["self", "self alone", "soft", "soft"]
+    given = (spoken, spoken.folds[0]), (0, [torch.randn(30, 120)])
+    for alone in (None, True):
+        zhao2021.wanted_maps(*given[0], "TCN+self-attention w/AT", Schedule(weight=1.0, only_attended=alone), *given[1])
+    assert asked == ["self", "self alone"]
+    for name in ("TCN+soft attention w/AT", "TCN+self-attention w/uniform maps", "TCN+self-attention w/random teacher"):
+        with pytest.raises(InputError, match="only_attended"):
+            zhao2021.wanted_maps(*given[0], name, Schedule(weight=1.0, only_attended=True), *given[1])
 
 
 def test_the_leaky_teacher_hears_everybody(spoken, monkeypatch):
