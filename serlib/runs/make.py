@@ -91,24 +91,22 @@ def run_all(
 ) -> list[Record]:
     """The records of several runs, whose folds are worked off by `jobs` processes, or in this one.
 
-    Within `joblib.parallel_config(backend="dask")` they go to a cluster; then `folder` must be one that all its
-    machines share. What is finished stays in `folder`, whatever happens to the rest. `progress` gets a line for each
-    fold. Raises InputError as `reproduce` and `records_of` do. Page: book/how_it_is_built.
+    Within `joblib.parallel_config(backend="dask")` they go to a cluster, all of whose machines must share `folder`.
+    What is finished stays there. `progress` gets a line for each fold. Raises InputError as `reproduce` and
+    `records_of` do. Page: book/how_it_is_built.
     """
     plans = [(run, plan(run, folder)) for run in runs]
     records = iter(records_of([part for _, parts in plans for part in parts], jobs, progress))
-    found = [(run, [next(records) for _ in parts]) for run, parts in plans]
-    return [joined([part for part in parts if part], run.model) for run, parts in found]
+    return [joined([*filter(None, [next(records) for _ in parts])], run.model) for run, parts in plans]
 
 
 def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable | None = None) -> list[Record | None]:
     """The records of some folds, of one run or several, in their order.
 
     All sound is read before anything is trained: a file that cannot be used costs no night. A fold for which weights
-    are lost that another run should have left is None, and a note says so; where it is so for all, InputError.
-    Folds with the same training rows are made one after the other, for what the first computed serves the others too.
-    A fold whose worker was killed is begun again, from its last checkpoint; after three such deaths InputError is
-    raised. Page: book/how_it_is_built.
+    are lost that another run should have left is None, and a note says so; where it is so for all, InputError. Folds
+    with the same training rows follow each other: what the first computed serves all. A fold whose worker was killed is
+    begun again, from its last checkpoint; after three such deaths InputError is raised. Page: book/how_it_is_built.
     """
     for task in {id(part.run.task): part.run.task for part in parts if not part.is_made()}.values():
         hear(task)
@@ -122,11 +120,13 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
         try:
             with undisturbed():
                 found = work(joblib.delayed(_numbered)({n: parts[n] for n in those}) for those in todo.values())
-            for number, record in itertools.chain.from_iterable(found):
-                done[number] = record
-                if progress and not isinstance(record, WeightsError):
-                    minutes = f"{record.folds[0]['seconds'] / 60:.1f} min"
-                    progress(f"{parts[number].said()}: {minutes}; {len(parts) - len(done)} left")
+            with warnings.catch_warnings(), contextlib.closing(found):
+                warnings.filterwarnings("ignore", r"\d+ tasks which were still")  # of who stops it between two folds
+                for number, record in itertools.chain.from_iterable(found):
+                    done[number] = record
+                    if progress and not isinstance(record, WeightsError):
+                        minutes = f"{record.folds[0]['seconds'] / 60:.1f} min"
+                        progress(f"{parts[number].said()}: {minutes}; {len(parts) - len(done)} left")
             break
         except TerminatedWorkerError as error:
             if attempt == TRIES:
@@ -156,8 +156,8 @@ def _numbered(parts: dict[int, "Part"]) -> list[tuple[int, Record | WeightsError
 class Part:
     """One fold of a run: what its record says before anything is known, and its place on disk, a path without ending.
 
-    `number` is that of the fold in its task. `alike` are the places of all folds with its training rows, which may
-    differ in who is chosen on, and who is tested. Page: book/how_it_is_built.
+    `number` is that of the fold in its task; `alike` are the places of all with its training rows, which may differ in
+    who is chosen on and who is tested. Page: book/how_it_is_built.
     """
 
     run: Run

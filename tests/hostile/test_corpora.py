@@ -478,7 +478,7 @@ def test_a_synthetic_corpus_heals(damage, made, tmp_path, monkeypatch, capsys):
     assert all(map(filecmp.cmp, before["path"], after["path"])) and not list(root.parent.glob("*.damaged"))
 
 
-@pytest.mark.filterwarnings("always:.*is damaged")
+@pytest.mark.filterwarnings("ignore:.*is damaged")
 def test_two_processes_heal_a_corpus(made, tmp_path, monkeypatch):
     """Else the second would delete what the first has just made, and reads by now."""
     whole, seen, damaged = made[0], [], heal.damage

@@ -1,12 +1,14 @@
 """How records are made: nothing is run twice, nothing that was run is lost, and no two runs are mixed."""
 
 import dataclasses
+import gc
 import json
 import os
 import re
 import shutil
 import signal
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -410,6 +412,20 @@ def test_two_processes_on_one_folder(task, a_run, folder, tmp_path, workers):
     one, other = joblib.Parallel(n_jobs=2)(joblib.delayed(run_all)([run], folder) for _ in range(2))
     assert sorted((tmp_path / "log").read_text().split()) == ["s0", "s1", "s2"]
     assert one == other == [read_record(*folder.iterdir())]
+
+
+def test_who_stops_between_two_folds_hears_no_more(task, a_run, folder, tmp_path, workers):
+    """Else a Ctrl-C that comes while a line is printed would end in a warning of joblib's about tasks."""
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(KeyboardInterrupt):
+            run_all([a_run(task, partial(slow, task, tmp_path / "log"))], folder, jobs=2, progress=stop)
+        gc.collect()
+    assert not [str(each.message) for each in said]
 
 
 def dying(notes, times, history):
