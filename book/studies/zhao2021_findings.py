@@ -231,7 +231,7 @@ def looked(student: zhao2021.SER, sequence) -> torch.Tensor:
 
 def trained(name: str, corpus: str) -> Iterator[tuple[pd.DataFrame, Fold, zhao2021.SER]]:
     """The networks of an item of the queue whose weights are here: what each is tested on, its fold, and itself."""
-    given = {"epochs": 20, "weight": 1.0 if " w/" in name else None}
+    given = {"epochs": 20, "weight": 1.0 if " w/" in name else None, "only_attended": None}
     given["teacher"] = "synthetic:full" if corpus != "emodb" and name.endswith("w/AT") else None
     run = item("zhao2021", name, corpus, "zhao2021", **given).run()
     for part in plan(run, RUNS / "zhao2021"):
