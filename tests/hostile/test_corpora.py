@@ -421,13 +421,13 @@ def made(tmp_path_factory):
         return Path(load().attrs["folder"]), load()
 
 
-# A5: what was taken from a synthetic corpus; it must not pass for IEMOCAP.
 def unsaid(files):
     """Make label files begin as IEMOCAP's."""
     for file in files:
         file.write_text(re.sub(r"^% synthetic.*: \[", "% [", file.read_text()))
 
 
+# A5: what was taken from a synthetic corpus; it must not pass for IEMOCAP.
 UNNAMED = {
     "its note": lambda root: (root / "SYNTHETIC.txt").unlink(),
     "its note, overwritten": lambda root: (root / "SYNTHETIC.txt").write_text("iemocap"),
