@@ -5,8 +5,8 @@ the epoch, the other is written down: how wrong is it, greedily, by beam, by CTC
 on others? And where do its maps look: how near to the frame that asks, and how evenly, beside those of one never
 taught? One utterance is kept, with its phones, what was written, the alignment, and the map.
 `plain`: the same without CTC. `students`: where do trained students and their teachers look, on EmoDB and beside the
-teacher of synthetic voices? `places`: where do the maps of teachers lie, before speech, in it, and after it? Each is a
-file of its own; an argument names those that are made.
+teacher of synthetic voices? `places` and `places_emodb`: where do the maps of teachers lie, before speech, in it, and
+after it? Each is a file of its own; an argument names those that are made.
 """
 
 import json
@@ -326,32 +326,45 @@ def lies(teacher: Teacher, table: pd.DataFrame) -> np.ndarray:
     return np.mean(rows, axis=0)
 
 
-def keep_places() -> None:
-    """Where the maps of teachers lie on tested utterances, and how wrongly they write: of some folds."""
-    taught = [name for name in ROWS if name.endswith(" w/AT")]
-    wanted = [("emodb", ROWS[7], 0, ""), ("ravdess_speech", ROWS[7], 0, ""), ("ravdess_speech", ROWS[7], 0, " alone")]
-    wanted += [("ravdess_speech", name, number, "") for name in taught for number in (6, 8)]
-    rows, blanks = [], {}
-    for corpus, name, number, alone in wanted:
-        task = protocols.zhao2021(corpora.load(corpus))
-        schedule = zhao2021.Schedule(20, 8, 5e-4, weight=1.0, teacher_updates=500)
-        blanks[corpus] = plan(runs.network_run(zhao2021.CHAPTER, task, name, schedule), None)[0].blank
-        encoder, attention, _ = zhao2021.parts_of(name)
+def keep_places(name: str, corpus: str, wanted: list[tuple[str, int, str]]) -> None:
+    """Where the maps of teachers lie on tested utterances, and how wrongly they write.
+
+    `wanted` are rows of the table, numbers of folds, and "" or " alone", where the decoder gets Z and no more.
+    """
+    task, rows = protocols.zhao2021(corpora.load(corpus)), []
+    for row, number, alone in wanted:
+        encoder, attention, _ = zhao2021.parts_of(row)
         teacher = zhao2021.teacher_of(task, task.folds[number], encoder, attention + alone, None, 500)
         tested = task.table.iloc[task.folds[number].test]
         voice = zhao2021.voice_of(tested)
         said = [phones_of(text, voice) for text in tested["transcript"]]
         wrong = error_rate(said, dictated(teacher, heard(tested)))
-        rows.append((corpus, name, attention + alone, task.folds[number].name, *lies(teacher, tested), wrong))
+        rows.append((corpus, row, attention + alone, task.folds[number].name, *lies(teacher, tested), wrong))
         print(*rows[-1])
+    schedule = zhao2021.Schedule(20, 8, 5e-4, weight=1.0, teacher_updates=500)
+    taught = dict.fromkeys(row for row, *_ in wanted)
+    made = [plan(runs.network_run(zhao2021.CHAPTER, task, row, schedule), None)[0].blank for row in taught]
     arrays = {"places": np.array([row[4:] for row in rows]), "places_of": np.array([row[:4] for row in rows])}
-    keep_findings("zhao2021/places", blanks.values(), **arrays)
+    keep_findings(name, made, **arrays)
+
+
+def keep_places_ravdess() -> None:
+    """On RAVDESS: the teachers of all four rows, and that of the title also with Z alone."""
+    others = [(row, number, "") for row in ROWS if row.endswith(" w/AT") for number in (6, 8)]
+    keep_places("zhao2021/places", "ravdess_speech", [(ROWS[7], 0, ""), (ROWS[7], 0, " alone"), *others])
+
+
+def keep_places_emodb() -> None:
+    """On EmoDB: the teachers of the row of the title, with H + Z and with Z alone, on the first of each two folds."""
+    wanted = [(ROWS[7], number, alone) for alone in ("", " alone") for number in range(0, 10, 2)]
+    keep_places("zhao2021/places_emodb", "emodb", wanted)
 
 
 if __name__ == "__main__":
     print(serlib.setup())
     device.keep_pages()
     torch.set_num_threads(1)
-    made = {"teacher": keep_teacher_findings, "plain": keep_plain, "students": keep_students, "places": keep_places}
+    made = {"teacher": keep_teacher_findings, "plain": keep_plain, "students": keep_students}
+    made |= {"places": keep_places_ravdess, "places_emodb": keep_places_emodb}
     for name in sys.argv[1:] or made:
         made[name]()

@@ -879,7 +879,8 @@ def wanted_maps(task, fold, name, schedule, seed, sequences: list[Tensor]) -> Ma
     encoder, attention, transfer = parts_of(name)
     if schedule.weight is None:
         raise InputError(f"{name} transfers attention: give the schedule a `weight`.")
-    if schedule.only_attended and (attention, transfer) != ("self", "AT"):
+    taught = transfer in ("AT", "shuffled maps", LEAKY)
+    if schedule.only_attended and not (attention == "self" and taught):
         raise InputError(f"{name} has no teacher that could be `only_attended`.")
     lengths, power = (
         [len(sequence) for sequence in sequences],

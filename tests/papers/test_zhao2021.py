@@ -343,12 +343,13 @@ def test_a_teacher_that_sees_what_attention_brings_alone(spoken, monkeypatch):
     asked = []
     monkeypatch.setattr(zhao2021, "teacher_of", lambda *of: asked.append(of[3]) or Teacher(["|"]).eval())
     given = (spoken, spoken.folds[0]), (0, [torch.randn(30, 120)])
-    for alone in (None, True):
-        zhao2021.wanted_maps(*given[0], "TCN+self-attention w/AT", Schedule(weight=1.0, only_attended=alone), *given[1])
-    assert asked == ["self", "self alone"]
+    schedule = Schedule(weight=1.0, only_attended=True)
+    for name, how in (("AT", Schedule(weight=1.0)), ("AT", schedule), ("shuffled maps", schedule)):
+        zhao2021.wanted_maps(*given[0], f"TCN+self-attention w/{name}", how, *given[1])
+    assert asked == ["self", "self alone", "self alone"]
     for name in ("TCN+soft attention w/AT", "TCN+self-attention w/uniform maps", "TCN+self-attention w/random teacher"):
         with pytest.raises(InputError, match="only_attended"):
-            zhao2021.wanted_maps(*given[0], name, Schedule(weight=1.0, only_attended=True), *given[1])
+            zhao2021.wanted_maps(*given[0], name, schedule, *given[1])
 
 
 def test_the_leaky_teacher_hears_everybody(spoken, monkeypatch):
