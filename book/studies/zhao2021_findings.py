@@ -327,7 +327,7 @@ def lies(teacher: Teacher, table: pd.DataFrame) -> np.ndarray:
 
 
 def keep_places(name: str, corpus: str, wanted: list[tuple[str, int, str]]) -> None:
-    """Where the maps of teachers lie on tested utterances, and how wrongly they write.
+    """Where the maps of teachers lie on tested utterances, how wrongly they write, and their `habits`.
 
     `wanted` are rows of the table, numbers of folds, and "" or " alone", where the decoder gets Z and no more.
     """
@@ -337,15 +337,16 @@ def keep_places(name: str, corpus: str, wanted: list[tuple[str, int, str]]) -> N
         teacher = zhao2021.teacher_of(task, task.folds[number], encoder, attention + alone, None, 500)
         tested = task.table.iloc[task.folds[number].test]
         voice = zhao2021.voice_of(tested)
-        said = [phones_of(text, voice) for text in tested["transcript"]]
-        wrong = error_rate(said, dictated(teacher, heard(tested)))
+        said, sequences = [phones_of(text, voice) for text in tested["transcript"]], heard(tested)
+        wrong = error_rate(said, dictated(teacher, sequences))
         rows.append((corpus, row, attention + alone, task.folds[number].name, *lies(teacher, tested), wrong))
+        rows[-1] += habits(partial(map_of, teacher), sequences)
         print(*rows[-1])
     schedule = zhao2021.Schedule(20, 8, 5e-4, weight=1.0, teacher_updates=500)
     taught = dict.fromkeys(row for row, *_ in wanted)
     made = [plan(runs.network_run(zhao2021.CHAPTER, task, row, schedule), None)[0].blank for row in taught]
-    arrays = {"places": np.array([row[4:] for row in rows]), "places_of": np.array([row[:4] for row in rows])}
-    keep_findings(name, made, **arrays)
+    arrays = {"places": np.array([row[4:-2] for row in rows]), "places_of": np.array([row[:4] for row in rows])}
+    keep_findings(name, made, **arrays, habits=np.array([row[-2:] for row in rows]))
 
 
 def keep_places_ravdess() -> None:
