@@ -5,7 +5,7 @@ the epoch, the other is written down: how wrong is it, greedily, by beam, by CTC
 on others? And where do its maps look: how near to the frame that asks, and how evenly, beside those of one never
 taught? One utterance is kept, with its phones, what was written, the alignment, and the map.
 `plain`: the same without CTC. `students`: where do trained students and their teachers look, on EmoDB and beside the
-teacher of synthetic voices? `places` and `places_emodb`: where do the maps of teachers lie, before speech, in it, and
+teacher of synthetic voices? `places` and `places_z`: where do the maps of teachers lie, before speech, in it, and
 after it? Each is a file of its own; an argument names those that are made.
 """
 
@@ -229,9 +229,12 @@ def looked(student: zhao2021.SER, sequence) -> torch.Tensor:
     return student.listen(pad([sequence]))[1][0]
 
 
-def trained(name: str, corpus: str) -> Iterator[tuple[pd.DataFrame, Fold, zhao2021.SER]]:
-    """The networks of an item of the queue whose weights are here: what each is tested on, its fold, and itself."""
-    given = {"epochs": 20, "weight": 1.0 if " w/" in name else None, "only_attended": None}
+def trained(name: str, corpus: str, alone: bool | None = None) -> Iterator[tuple[pd.DataFrame, Fold, zhao2021.SER]]:
+    """The networks of an item of the queue whose weights are here: what each is tested on, its fold, and itself.
+
+    `alone` are pupils of a teacher whose decoder gets Z and no more.
+    """
+    given = {"epochs": 20, "weight": 1.0 if " w/" in name else None, "only_attended": alone}
     given["teacher"] = "synthetic:full" if corpus != "emodb" and name.endswith("w/AT") else None
     run = item("zhao2021", name, corpus, "zhao2021", **given).run()
     for part in plan(run, RUNS / "zhao2021"):
@@ -240,11 +243,11 @@ def trained(name: str, corpus: str) -> Iterator[tuple[pd.DataFrame, Fold, zhao20
             yield run.task.table.iloc[part.fold.test], part.fold, student
 
 
-def on_emodb(names: list[str]) -> dict[str, np.ndarray]:
+def on_emodb(names: list[str], alone: bool | None = None) -> dict[str, np.ndarray]:
     """`habits` of students on EmoDB's tested utterances: a row for each name and fold."""
     rows = []
     for name in names:
-        for tested, fold, student in trained(name, "emodb"):
+        for tested, fold, student in trained(name, "emodb", alone):
             rows.append((name, fold.name, *habits(partial(looked, student), heard(tested))))
             print(*rows[-1])
     return {"habits": np.array([row[2:] for row in rows]), "of": np.array([row[:2] for row in rows])}
@@ -271,7 +274,7 @@ def side_by_side() -> dict[str, np.ndarray]:
     alone, taught = ROWS[5], ROWS[7]
     tested, fold, student = next(trained(taught, "synthetic:full"))
     _, _, other = next(trained(alone, "synthetic:full"))
-    task = item("zhao2021", taught, "synthetic:full", "zhao2021").run().task
+    task = item("zhao2021", taught, "synthetic:full", "zhao2021", only_attended=None).run().task
     teacher = zhao2021.teacher_of(task, fold, "TCN", "self", "synthetic:full", UPDATES)
     seed_everything(0)
     fresh = zhao2021.make_model(taught).eval()
@@ -326,13 +329,14 @@ def lies(teacher: Teacher, table: pd.DataFrame) -> np.ndarray:
     return np.mean(rows, axis=0)
 
 
-def keep_places(name: str, corpus: str, wanted: list[tuple[str, int, str]]) -> None:
-    """Where the maps of teachers lie on tested utterances, how wrongly they write, and their `habits`.
+def keep_places(name: str, wanted: list[tuple[str, str, int, str]], **more: np.ndarray) -> None:
+    """Where the maps of teachers lie on tested utterances, how wrongly they write, and their `habits`; and `more`.
 
-    `wanted` are rows of the table, numbers of folds, and "" or " alone", where the decoder gets Z and no more.
+    `wanted` are corpora, rows of the table, numbers of folds, and "" or " alone", where the decoder gets Z alone.
     """
-    task, rows = protocols.zhao2021(corpora.load(corpus)), []
-    for row, number, alone in wanted:
+    rows, made = [], {}
+    for corpus, row, number, alone in wanted:
+        task = protocols.zhao2021(corpora.load(corpus))
         encoder, attention, _ = zhao2021.parts_of(row)
         teacher = zhao2021.teacher_of(task, task.folds[number], encoder, attention + alone, None, 500)
         tested = task.table.iloc[task.folds[number].test]
@@ -342,23 +346,26 @@ def keep_places(name: str, corpus: str, wanted: list[tuple[str, int, str]]) -> N
         rows.append((corpus, row, attention + alone, task.folds[number].name, *lies(teacher, tested), wrong))
         rows[-1] += habits(partial(map_of, teacher), sequences)
         print(*rows[-1])
-    schedule = zhao2021.Schedule(20, 8, 5e-4, weight=1.0, teacher_updates=500)
-    taught = dict.fromkeys(row for row, *_ in wanted)
-    made = [plan(runs.network_run(zhao2021.CHAPTER, task, row, schedule), None)[0].blank for row in taught]
+        schedule = zhao2021.Schedule(20, 8, 5e-4, weight=1.0, teacher_updates=500)
+        made[corpus, row] = plan(runs.network_run(zhao2021.CHAPTER, task, row, schedule), None)[0].blank
     arrays = {"places": np.array([row[4:-2] for row in rows]), "places_of": np.array([row[:4] for row in rows])}
-    keep_findings(name, made, **arrays, habits=np.array([row[-2:] for row in rows]))
+    keep_findings(name, made.values(), **arrays, teachers=np.array([row[-2:] for row in rows]), **more)
 
 
-def keep_places_ravdess() -> None:
-    """On RAVDESS: the teachers of all four rows, and that of the title also with Z alone."""
+def keep_places_first() -> None:
+    """The teachers of all four rows on RAVDESS, those with self-attention of H + Z; and on EmoDB one of H + Z."""
     others = [(row, number, "") for row in ROWS if row.endswith(" w/AT") for number in (6, 8)]
-    keep_places("zhao2021/places", "ravdess_speech", [(ROWS[7], 0, ""), (ROWS[7], 0, " alone"), *others])
+    wanted = [("emodb", ROWS[7], 0, ""), ("ravdess_speech", ROWS[7], 0, "")]
+    keep_places("zhao2021/places", [*wanted, *(("ravdess_speech", *other) for other in others)])
 
 
-def keep_places_emodb() -> None:
-    """On EmoDB: the teachers of the row of the title, with H + Z and with Z alone, on the first of each two folds."""
-    wanted = [(ROWS[7], number, alone) for alone in ("", " alone") for number in range(0, 10, 2)]
-    keep_places("zhao2021/places_emodb", "emodb", wanted)
+def keep_places_z() -> None:
+    """The teachers of the row of the title with Z alone, of each training on EmoDB and RAVDESS; and on EmoDB how their
+    pupils look, and those of their shuffled maps.
+    """
+    pupils = on_emodb([ROWS[7], f"{ROWS[5]} w/shuffled maps"], True)
+    trainings = [(corpus, number) for corpus in ("emodb", "ravdess_speech") for number in range(0, 10, 2)]
+    keep_places("zhao2021/places_z", [(corpus, ROWS[7], number, " alone") for corpus, number in trainings], **pupils)
 
 
 if __name__ == "__main__":
@@ -366,6 +373,6 @@ if __name__ == "__main__":
     device.keep_pages()
     torch.set_num_threads(1)
     made = {"teacher": keep_teacher_findings, "plain": keep_plain, "students": keep_students}
-    made |= {"places": keep_places_ravdess, "places_emodb": keep_places_emodb}
+    made |= {"places": keep_places_first, "places_z": keep_places_z}
     for name in sys.argv[1:] or made:
         made[name]()

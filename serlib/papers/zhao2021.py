@@ -2,15 +2,15 @@
 
 # %% auto #0
 __all__ = ['TRANSFER', 'ROWS', 'PUBLISHED', 'LONGEST', 'ENCODERS', 'ATTENTIONS', 'CONTROLS', 'PLACES', 'LEAKY', 'AS_ARPABET',
-           'VOICES', 'BLANK', 'START', 'END', 'STEP', 'Spoken', 'LESSON', 'TEACHING', 'Maps', 'CHAPTER', 'NETWORKS',
-           'ON_EMODB', 'ON_RAVDESS', 'VERDICTS', 'filterbank', 'with_deltas', 'heard', 'Standardise',
+           'VOICES', 'BLANK', 'START', 'END', 'STEP', 'Spoken', 'LESSON', 'TEACHING', 'Maps', 'TAUGHT', 'CHAPTER',
+           'NETWORKS', 'ON_EMODB', 'ON_RAVDESS', 'VERDICTS', 'filterbank', 'with_deltas', 'heard', 'Standardise',
            'CausalConvolution', 'Block', 'TCN', 'receptive_field', 'SER', 'parts_of', 'make_model', 'transfer_loss',
            'phones_of', 'LocationAttention', 'Listener', 'in_steps', 'Teacher', 'next_phone', 'writing_loss',
            'recognition_loss', 'until_the_end', 'write_down', 'beam_search', 'error_rate', 'words_of', 'dictated',
            'spoken_batches', 'transcribed', 'voice_of', 'dictation_score', 'teach', 'lessons', 'teacher_of',
-           'keep_teacher', 'load_teacher', 'map_of', 'kept_maps', 'control_maps', 'taught_batches', 'transferring',
-           'Schedule', 'everybody', 'wanted_maps', 'chosen_by', 'train', 'answers', 'elm', 'summary_of', 'FrameNetwork',
-           'frame_loss', 'summaries', 'elm_run', 'cepstra', 'hmm_run', 'recompute', 'results_table']
+           'keep_teacher', 'load_teacher', 'map_of', 'kept_maps', 'control_maps', 'named', 'taught_batches',
+           'transferring', 'Schedule', 'everybody', 'wanted_maps', 'chosen_by', 'train', 'answers', 'elm', 'summary_of',
+           'FrameNetwork', 'frame_loss', 'summaries', 'elm_run', 'cepstra', 'hmm_run', 'recompute', 'results_table']
 
 # %% ../../notebooks/05_satn_2021.ipynb #imports
 """SATN, self-attention transfer networks: Zhao et al., VRIH 2021."""
@@ -21,7 +21,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 import jiwer
@@ -783,6 +783,9 @@ def kept_maps(teacher: Teacher, sequences: list[Tensor]) -> Maps:
     )
 
 # %% ../../notebooks/05_satn_2021.ipynb #controls-code
+TAUGHT = ("AT", "shuffled maps", LEAKY)  # whose maps a recogniser has made
+
+
 def control_maps(kind: str, maps: Maps | None, lengths: list[int], power: int) -> Maps:
     """Maps that no teacher made, or that were made nonsense of.
 
@@ -804,6 +807,17 @@ def control_maps(kind: str, maps: Maps | None, lengths: list[int], power: int) -
         return maps(row)[..., order]
 
     return map_for
+
+# %% ../../notebooks/05_satn_2021.ipynb #named-code
+def named(record: Record) -> Record:
+    """The record, with "(H + Z)" in its name where a recogniser's decoder gets that.
+
+    Of a record that has it, the name stays. Page: notebooks/05.
+    """
+    row, _, kind = record.model.partition(" w/")
+    alone = record.settings.get("only_attended") or "self" not in row
+    more = " (H + Z)" if kind in TAUGHT and not alone else ""
+    return dataclasses.replace(record, model=record.model + more)
 
 # %% ../../notebooks/05_satn_2021.ipynb #taught-batches-code
 def taught_batches(
@@ -845,8 +859,9 @@ class Schedule:
     """How to train: Adam at a fixed rate, 100 epochs (Zhao 2021, 4.3).
 
     `weight` is W_AT, for rows that transfer. `teacher` names the corpus on which
-    teachers learn, by default the task's own training part, for `teacher_updates`. With
-    `only_attended` a teacher's decoder sees what its self-attention brings, no more.
+    teachers learn, by default the task's own training part, for `teacher_updates`. By
+    default the decoder of a teacher with self-attention sees the encoder's states too,
+    H + Z; with `only_attended` it sees what attention brings, Z, no more.
     With `minutes`, only as many epochs are made as fit.
     Page: notebooks/05.
     """
@@ -879,13 +894,10 @@ def wanted_maps(task, fold, name, schedule, seed, sequences: list[Tensor]) -> Ma
     encoder, attention, transfer = parts_of(name)
     if schedule.weight is None:
         raise InputError(f"{name} transfers attention: give the schedule a `weight`.")
-    taught = transfer in ("AT", "shuffled maps", LEAKY)
-    if schedule.only_attended and not (attention == "self" and taught):
+    if schedule.only_attended and not (attention == "self" and transfer in TAUGHT):
         raise InputError(f"{name} has no teacher that could be `only_attended`.")
-    lengths, power = (
-        [len(sequence) for sequence in sequences],
-        1 + (attention == "self"),
-    )
+    lengths = [len(sequence) for sequence in sequences]
+    power = 1 + (attention == "self")
     if transfer in ("uniform maps", "diagonal maps", *PLACES):
         return control_maps(transfer, None, lengths, power)
     if transfer == "random teacher":
@@ -1099,25 +1111,31 @@ def hmm_run(task: Task, states=4, mixtures=2, seed=0, folds=None) -> Run:
     settings = {"states": states, "mixtures": mixtures}
     return Run(task, "GMM+HMM", "papers.zhao2021", settings, test_fold, seed, folds)
 
-# %% ../../notebooks/05_satn_2021.ipynb #recompute-code
+# %% ../../notebooks/05_satn_2021.ipynb #networks-code
 NETWORKS = (*ROWS, *(f"{ROWS[5]} w/{control}" for control in CONTROLS))
 NETWORKS += tuple(f"{ROWS[n]} w/uniform maps" for n in (0, 1, 4))
 
-
+# %% ../../notebooks/05_satn_2021.ipynb #recompute-code
 def recompute(
     table, folder, schedule=Schedule(), names=NETWORKS, seeds=(0, 1), folds=None, **how
 ) -> list[Record]:
     """All rows of Table 2, the controls and the rivals, under one protocol. It resumes.
 
-    `how` goes to `run_all`. Page: notebooks/05.
+    Where a recogniser with self-attention teaches, a row is run twice: its decoder gets
+    Z alone, or H + Z. `how` goes to `run_all`. Page: notebooks/05.
     """
-    task = protocols.zhao2021(table)
-    taught = dataclasses.replace(schedule, weight=schedule.weight or 1.0)
-    plan = []
+    task, plan = protocols.zhao2021(table), []
+    given = partial(dataclasses.replace, schedule, weight=schedule.weight or 1.0)
+    with_z, with_sum = given(only_attended=True), given(only_attended=None)
+    bare = dataclasses.replace(with_sum, weight=None)
     for name in (*names, "Attention+RNN"):
-        how_to = taught if parts_of(name)[2] else schedule
+        _, attention, transfer = parts_of(name)
+        schedules = [with_sum] if transfer else [bare]
+        if attention == "self" and transfer in TAUGHT:
+            schedules = [with_z, with_sum]
         plan += [
-            network_run(CHAPTER, task, name, how_to, seed, folds) for seed in seeds
+            network_run(CHAPTER, task, name, how_to, seed, folds)
+            for how_to, seed in product(schedules, seeds)
         ]
     epochs = min(10, schedule.epochs)
     plan += [elm_run(task, kind, epochs, folds=folds) for kind in ("DNN", "RNN")]
@@ -1131,7 +1149,7 @@ def results_table(records: list[Record]) -> pd.DataFrame:
     Page: notebooks/05.
     """
     groups, rows = {}, []
-    for record in records:
+    for record in map(named, records):
         key = (record.corpus, record.protocol, record.model)
         groups.setdefault(key, []).append(record)
     for key, seeds in groups.items():

@@ -461,13 +461,17 @@ def test_recompute(spoken, tmp_path, monkeypatch):
     name, made_by = "eGeMAPS + linear SVM", "baselines.functionals_svm"
     svm = runs.Run(spoken, name, made_by, {}, lambda fold, _: {"predicted": 0 * fold.test}, folds=1)
     monkeypatch.setattr(zhao2021, "functionals_svm", lambda *rest: runs.run_all([svm])[0])
-    schedule = Schedule(epochs=1, batch_size=16, most_updates=1, teacher_updates=1)
+    schedule = Schedule(epochs=1, batch_size=16, most_updates=1, teacher_updates=1, only_attended=True)
     names = ("TCN+self-attention", "TCN+self-attention w/AT", "TCN+soft attention w/uniform maps")
     records = zhao2021.recompute(spoken.table, tmp_path, schedule, names, (0,), 1)
     found = [(record.model, record.settings.get("weight")) for record in records]
-    assert found[:4] == [(names[0], None), (names[1], 1.0), (names[2], 1.0), ("Attention+RNN", None)]
-    assert [model for model, _ in found[4:]] == ["DNN+ELM", "RNN+ELM", "GMM+HMM", "eGeMAPS + linear SVM"]
-    assert (zhao2021.results_table(records)["tested"] == len(spoken.folds[0].test)).all()
+    assert found[:3] == [(names[0], None), (names[1], 1.0), (names[1], 1.0)]
+    assert found[3:5] == [(names[2], 1.0), ("Attention+RNN", None)]
+    assert [record.settings.get("only_attended") for record in records[:4]] == [None, True, None, None]
+    assert [model for model, _ in found[5:]] == ["DNN+ELM", "RNN+ELM", "GMM+HMM", "eGeMAPS + linear SVM"]
+    table = zhao2021.results_table(records)
+    assert (table["tested"] == len(spoken.folds[0].test)).all()
+    assert [model for *_, model in table.index][:4] == [names[0], names[1], f"{names[1]} (H + Z)", names[2]]
 
 
 @pytest.mark.parametrize(
