@@ -121,7 +121,7 @@ def records_of(parts: list["Part"], jobs: int | None = None, progress: Callable 
             with undisturbed():
                 found = work(joblib.delayed(_numbered)({n: parts[n] for n in those}) for those in todo.values())
             with warnings.catch_warnings(), contextlib.closing(found):
-                warnings.filterwarnings("ignore", r"\d+ tasks which were still")  # of who stops it between two folds
+                warnings.filterwarnings("ignore", r"\d+ tasks (which|have) ")  # of who stops it between two folds
                 for number, record in itertools.chain.from_iterable(found):
                     done[number] = record
                     if progress and not isinstance(record, WeightsError):

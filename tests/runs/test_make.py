@@ -414,10 +414,12 @@ def test_two_processes_on_one_folder(task, a_run, folder, tmp_path, workers):
     assert one == other == [read_record(*folder.iterdir())]
 
 
-def test_who_stops_between_two_folds_hears_no_more(task, a_run, folder, tmp_path, workers):
-    """Else a Ctrl-C that comes while a line is printed would end in a warning of joblib's about tasks."""
+@pytest.mark.parametrize("seconds", [0, 3])
+def test_who_stops_between_two_folds_hears_no_more(task, a_run, folder, tmp_path, workers, seconds):
+    """Else a Ctrl-C that comes while a line is printed would end in joblib's warning about tasks, begun or finished."""
 
     def stop(line):
+        time.sleep(seconds)  # so that the other two folds are finished, and not used
         raise KeyboardInterrupt
 
     with warnings.catch_warnings(record=True) as said:
