@@ -5,8 +5,8 @@ the epoch, the other is written down: how wrong is it, greedily, by beam, by CTC
 on others? And where do its maps look: how near to the frame that asks, and how evenly, beside those of one never
 taught? One utterance is kept, with its phones, what was written, the alignment, and the map.
 `plain`: the same without CTC. `students`: where do trained students and their teachers look, on EmoDB and beside the
-teacher of synthetic voices? `places` and `places_z`: where do the maps of teachers lie, before speech, in it, and
-after it? Each is a file of its own; an argument names those that are made.
+teacher of synthetic voices? `places`, `places_z`, `places_others`: where do the maps of teachers lie, before speech,
+in it, and after it? Each is a file of its own; an argument names those that are made.
 """
 
 import json
@@ -336,9 +336,12 @@ def keep_places(name: str, wanted: list[tuple[str, str, int, str]], **more: np.n
     """
     rows, made = [], {}
     for corpus, row, number, alone in wanted:
-        task = protocols.zhao2021(corpora.load(corpus))
+        given = {"epochs": 20, "weight": 1.0, "only_attended": bool(alone) or None}
+        given["teacher"] = corpus if corpus.startswith("synthetic") else None
+        run = item("zhao2021", row, corpus, "zhao2021", **given).run()
+        task, about = run.task, (run.settings["teacher"], run.settings["teacher_updates"])
         encoder, attention, _ = zhao2021.parts_of(row)
-        teacher = zhao2021.teacher_of(task, task.folds[number], encoder, attention + alone, None, 500)
+        teacher = zhao2021.teacher_of(task, task.folds[number], encoder, attention + alone, *about)
         tested = task.table.iloc[task.folds[number].test]
         voice = zhao2021.voice_of(tested)
         said, sequences = [phones_of(text, voice) for text in tested["transcript"]], heard(tested)
@@ -346,8 +349,7 @@ def keep_places(name: str, wanted: list[tuple[str, str, int, str]], **more: np.n
         rows.append((corpus, row, attention + alone, task.folds[number].name, *lies(teacher, tested), wrong))
         rows[-1] += habits(partial(map_of, teacher), sequences)
         print(*rows[-1])
-        schedule = zhao2021.Schedule(20, 8, 5e-4, weight=1.0, teacher_updates=500)
-        made[corpus, row] = plan(runs.network_run(zhao2021.CHAPTER, task, row, schedule), None)[0].blank
+        made[corpus, row] = plan(run, None)[0].blank
     arrays = {"places": np.array([row[4:-2] for row in rows]), "places_of": np.array([row[:4] for row in rows])}
     keep_findings(name, made.values(), **arrays, teachers=np.array([row[-2:] for row in rows]), **more)
 
@@ -368,11 +370,17 @@ def keep_places_z() -> None:
     keep_places("zhao2021/places_z", [(corpus, ROWS[7], number, " alone") for corpus, number in trainings], **pupils)
 
 
+def keep_places_others() -> None:
+    """The teachers of Z of the BLSTM, of each training on RAVDESS; and those of both rows on synthetic voices."""
+    wanted = [("ravdess_speech", ROWS[3], number, " alone") for number in range(0, 10, 2)]
+    keep_places("zhao2021/places_others", [*wanted, *(("synthetic:full", ROWS[k], 0, " alone") for k in (3, 7))])
+
+
 if __name__ == "__main__":
     print(serlib.setup())
     device.keep_pages()
     torch.set_num_threads(1)
     made = {"teacher": keep_teacher_findings, "plain": keep_plain, "students": keep_students}
-    made |= {"places": keep_places_first, "places_z": keep_places_z}
+    made |= {"places": keep_places_first, "places_z": keep_places_z, "places_others": keep_places_others}
     for name in sys.argv[1:] or made:
         made[name]()
