@@ -337,11 +337,12 @@ def keep_places(name: str, wanted: list[tuple[str, str, int, str]], **more: np.n
     rows, made = [], {}
     for corpus, row, number, alone in wanted:
         given = {"epochs": 20, "weight": 1.0, "only_attended": bool(alone) or None}
-        given["teacher"] = corpus if corpus.startswith("synthetic") else None
+        own, updates = (corpus, UPDATES) if corpus.startswith("synthetic") else (None, 500)
+        given |= {"teacher": own, "teacher_updates": updates}
         run = item("zhao2021", row, corpus, "zhao2021", **given).run()
-        task, about = run.task, (run.settings["teacher"], run.settings["teacher_updates"])
+        task = run.task
         encoder, attention, _ = zhao2021.parts_of(row)
-        teacher = zhao2021.teacher_of(task, task.folds[number], encoder, attention + alone, *about)
+        teacher = zhao2021.teacher_of(task, task.folds[number], encoder, attention + alone, own, updates)
         tested = task.table.iloc[task.folds[number].test]
         voice = zhao2021.voice_of(tested)
         said, sequences = [phones_of(text, voice) for text in tested["transcript"]], heard(tested)
