@@ -4,9 +4,10 @@
 the epoch, the other is written down: how wrong is it, greedily, by beam, by CTC alone, on sentences that it knows and
 on others? And where do its maps look: how near to the frame that asks, and how evenly, beside those of one never
 taught? One utterance is kept, with its phones, what was written, the alignment, and the map.
-`plain`: the same without CTC. `students`: where do trained students and their teachers look, on EmoDB and beside the
-teacher of synthetic voices? `places`, `places_z`, `places_others`: where do the maps of teachers lie, before speech,
-in it, and after it? Each is a file of its own; an argument names those that are made.
+`teacher_z`: one whose decoder gets Z and no more, taught three times as long. `plain`: the first without CTC.
+`students`: where do trained students and their teachers look, on EmoDB and beside the teacher of synthetic voices?
+`places`, `places_z`, `places_others`: where do the maps of teachers lie, before speech, in it, and after it? Each is a
+file of its own; an argument names those that are made.
 """
 
 import json
@@ -44,6 +45,11 @@ from serlib.sequences import pad
 from serlib.training import best_epoch
 
 UPDATES = 1000
+TEACHERS = {  # of the full synthetic corpus: the attention, updates, and how much CTC counts
+    "teacher": ("self", UPDATES, 1.0),
+    "teacher_z": ("self alone", 3 * UPDATES, 1.0),
+    "plain": ("self", UPDATES, 0.0),
+}
 NEAR = 12  # frames: 0.12 s, about a phone and its neighbours
 
 
@@ -56,17 +62,17 @@ def sides() -> tuple:
     return table[~session & short], chosen, tested
 
 
-def the_teacher(taught, chosen, ctc: float = 1.0) -> tuple[Teacher, list[dict]]:
-    """The teacher and its history: read where it is there, else taught."""
-    path = RUNS / "zhao2021" / ("teacher.safetensors" if ctc else "plain.safetensors")
+def the_teacher(name: str, taught, chosen) -> tuple[Teacher, list[dict]]:
+    """One of `TEACHERS` and its history: read where it is there, else taught."""
+    path, (attention, updates, ctc) = RUNS / "zhao2021" / f"{name}.safetensors", TEACHERS[name]
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         how = {"checkpoint": path.with_suffix(".checkpoint"), "backward": partial(recognition_loss, ctc=ctc)}
-        teacher, history = zhao2021.teach(taught, updates=UPDATES, listen=chosen, **how)
+        teacher, history = zhao2021.teach(taught, attention=attention, updates=updates, listen=chosen, **how)
         zhao2021.keep_teacher(path, teacher, taught)
         path.with_suffix(".json").write_text(json.dumps(history))
     task = protocols.zhao2021(corpora.load("synthetic:full"))
-    teacher = zhao2021.load_teacher(path, task, task.folds[0], "TCN", "self")
+    teacher = zhao2021.load_teacher(path, task, task.folds[0], "TCN", attention)
     return teacher, json.loads(path.with_suffix(".json").read_text())
 
 
@@ -165,18 +171,17 @@ def of_history(history: list[dict]) -> dict[str, np.ndarray]:
     }
 
 
-def rests_on() -> runs.Record:
-    """An empty record of what findings about the teacher rest on."""
+def rests_on(alone: bool | None = None) -> runs.Record:
+    """An empty record of what findings about a teacher rest on; `alone` is one whose decoder gets Z and no more."""
     task = protocols.zhao2021(corpora.load("synthetic:full"))
-    schedule = zhao2021.Schedule(weight=1.0, teacher="synthetic:full", teacher_updates=UPDATES)
+    how = {"teacher": "synthetic:full", "teacher_updates": UPDATES, "only_attended": alone}
+    schedule = zhao2021.Schedule(weight=1.0, **how)
     return plan(runs.network_run(zhao2021.CHAPTER, task, "TCN+self-attention w/AT", schedule), None)[0].blank
 
 
-def keep_teacher_findings() -> None:
-    """What the reference teacher writes, and where it looks."""
-    taught, chosen, tested = sides()
-    teacher, history = the_teacher(taught, chosen)
-    sequences, said = heard(tested), [phones_of(text) for text in tested["transcript"]]
+def written_by(teacher: Teacher, taught: pd.DataFrame, tested: pd.DataFrame, sequences: list) -> dict[str, np.ndarray]:
+    """How wrong a teacher is, and on how much it was tried and taught; and how its attention follows the sound."""
+    said = [phones_of(text) for text in tested["transcript"]]
     known = tested["transcript"].isin(taught["transcript"]).to_numpy()
     greedy = dictated(teacher, sequences)
     few = [n for n in range(len(sequences)) if n % 4 == 0]
@@ -196,29 +201,46 @@ def keep_teacher_findings() -> None:
     }
     for name, rate in rates.items():
         print(f"{name}: {rate:.3f}")
+    return {
+        "rates": np.array(list(rates.values())),
+        "rate_names": np.array(list(rates)),
+        "tested": np.array([len(tested), int(known.sum()), len(few)]),
+        "taught": np.array([len(taught), taught["duration"].sum() / 3600, len(teacher.symbols) - 3]),
+        "followed": aligned(teacher, tested, sequences),
+    }
+
+
+def keep_teacher_findings() -> None:
+    """What the reference teacher writes, and where it looks."""
+    taught, chosen, tested = sides()
+    (teacher, history), sequences = the_teacher("teacher", taught, chosen), heard(tested)
+    arrays = written_by(teacher, taught, tested, sequences) | of_history(history)
     seed_everything(0)
     untaught = Teacher(teacher.symbols[3:]).eval()
     untaught.listen.front_end.load_state_dict(teacher.listen.front_end.state_dict())
     some = sequences[::4]
     share = float(np.mean([min(1, (2 * NEAR + 1) / len(each)) for each in some]))
-    arrays = {
-        "rates": np.array(list(rates.values())),
-        "rate_names": np.array(list(rates)),
-        "tested": np.array([len(tested), int(known.sum()), len(few)]),
-        "taught": np.array([len(taught), taught["duration"].sum() / 3600, len(teacher.symbols) - 3]),
-        "habits": np.array([*(habits(partial(map_of, one), some) for one in (teacher, untaught)), (share, 1.0)]),
-    } | of_history(history)
-    arrays["emodb"] = on_people()
-    arrays["followed"] = aligned(teacher, tested, sequences)
-    print("followed:", np.nanmean(arrays["followed"], axis=0), np.isfinite(arrays["followed"]).sum(0))
+    near = [habits(partial(map_of, one), some) for one in (teacher, untaught)]
+    arrays |= {"habits": np.array([*near, (share, 1.0)]), "emodb": on_people()}
+    said, greedy = [phones_of(text) for text in tested["transcript"]], dictated(teacher, sequences)
     arrays |= one_utterance(teacher, tested, said, greedy)
     keep_findings("zhao2021/teacher", [rests_on()], **arrays)
+
+
+def keep_teacher_z() -> None:
+    """What a teacher of Z writes that was taught three times as long, and where its map lies: is it a recogniser?"""
+    taught, chosen, tested = sides()
+    (teacher, history), sequences = the_teacher("teacher_z", taught, chosen), heard(tested)
+    arrays = written_by(teacher, taught, tested, sequences) | of_history(history)
+    arrays |= {"place": lies(teacher, tested), "habits": np.array(habits(partial(map_of, teacher), sequences[::4]))}
+    print("place:", arrays["place"], "habits:", arrays["habits"])
+    keep_findings("zhao2021/teacher_z", [rests_on(alone=True)], **arrays)
 
 
 def keep_plain() -> None:
     """The curve of a teacher without CTC, and what it writes in the end."""
     taught, chosen, tested = sides()
-    teacher, history = the_teacher(taught, chosen, ctc=0.0)
+    teacher, history = the_teacher("plain", taught, chosen)
     rate = error_rate([phones_of(text) for text in tested["transcript"]], dictated(teacher, heard(tested)))
     print(f"without CTC: {rate:.3f}")
     keep_findings("zhao2021/plain", [rests_on()], rate=np.array(rate), **of_history(history))
@@ -381,7 +403,8 @@ if __name__ == "__main__":
     print(serlib.setup())
     device.keep_pages()
     torch.set_num_threads(1)
-    made = {"teacher": keep_teacher_findings, "plain": keep_plain, "students": keep_students}
-    made |= {"places": keep_places_first, "places_z": keep_places_z, "places_others": keep_places_others}
+    made = {"teacher": keep_teacher_findings, "teacher_z": keep_teacher_z, "plain": keep_plain}
+    made |= {"students": keep_students, "places": keep_places_first}
+    made |= {"places_z": keep_places_z, "places_others": keep_places_others}
     for name in sys.argv[1:] or made:
         made[name]()
