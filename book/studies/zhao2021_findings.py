@@ -5,6 +5,7 @@ the epoch, the other is written down: how wrong is it, greedily, by beam, by CTC
 on others? And where do its maps look: how near to the frame that asks, and how evenly, beside those of one never
 taught? One utterance is kept, with its phones, what was written, the alignment, and the map.
 `teacher_z`: one whose decoder gets Z and no more, taught three times as long. `plain`: the first without CTC.
+`sentences`: what do recognisers of EmoDB's ten sentences and RAVDESS's two write of one that they were not taught?
 `students`: where do trained students and their teachers look, on EmoDB and beside the teacher of synthetic voices?
 `places`, `places_z`, `places_others`: where do the maps of teachers lie, before speech, in it, and after it? Each is a
 file of its own; an argument names those that are made.
@@ -246,6 +247,28 @@ def keep_plain() -> None:
     keep_findings("zhao2021/plain", [rests_on()], rate=np.array(rate), **of_history(history))
 
 
+def keep_sentences() -> None:
+    """Of EmoDB's ten sentences two are not taught, of RAVDESS's two one: what is written of these, and of the others?"""
+    rates, numbers, examples, blanks = [], [], {}, []
+    for corpus, unheard in (("emodb", 2), ("ravdess_speech", 1)):
+        given = {"epochs": 20, "weight": 1.0, "only_attended": None, "teacher": None, "teacher_updates": 500}
+        run = item("zhao2021", ROWS[7], corpus, "zhao2021", **given).run()
+        fold, voice = run.task.folds[0], zhao2021.voice_of(run.task.table)
+        away = sorted(run.task.table["transcript"].unique())[-unheard:]
+        taught = transcribed(zhao2021.lessons(run.task, fold, None))
+        teacher, _ = zhao2021.teach(taught[~taught["transcript"].isin(away)], updates=500)
+        tested = run.task.table.iloc[fold.test]
+        new = tested["transcript"].isin(away)
+        for rows in (tested[~new], tested[new]):
+            said, written = [phones_of(text, voice) for text in rows["transcript"]], dictated(teacher, heard(rows))
+            rates.append(error_rate(said, written))
+            numbers.append((len(rows), rows["transcript"].nunique()))
+            print(corpus, numbers[-1], rates[-1], *zip(said[:2], written[:2], strict=True))
+        examples |= {f"{corpus} said": np.array(said[0]), f"{corpus} written": np.array(written[0])}
+        blanks.append(plan(run, None)[0].blank)
+    keep_findings("zhao2021/sentences", blanks, rates=np.array(rates), numbers=np.array(numbers), **examples)
+
+
 def looked(student: zhao2021.SER, sequence) -> torch.Tensor:
     """The student's map over one utterance."""
     return student.listen(pad([sequence]))[1][0]
@@ -404,7 +427,7 @@ if __name__ == "__main__":
     device.keep_pages()
     torch.set_num_threads(1)
     made = {"teacher": keep_teacher_findings, "teacher_z": keep_teacher_z, "plain": keep_plain}
-    made |= {"students": keep_students, "places": keep_places_first}
+    made |= {"sentences": keep_sentences, "students": keep_students, "places": keep_places_first}
     made |= {"places_z": keep_places_z, "places_others": keep_places_others}
     for name in sys.argv[1:] or made:
         made[name]()
