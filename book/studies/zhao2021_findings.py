@@ -346,6 +346,7 @@ def side_by_side() -> dict[str, np.ndarray]:
         "tested": np.array(len(sequences)),
         "waveform": np.round(waveform * 2**15).clip(-(2**15), 2**15 - 1).astype(np.int16),
         "words": np.array(spoken_in(row, "wdseg")[0], dtype=str),
+        "phones": np.array(spoken_in(row, "phseg")[0], dtype=str),
         "about_row": np.array([row["transcript"], row["emotion"], row["speaker"]]),
     }
 

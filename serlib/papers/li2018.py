@@ -325,16 +325,19 @@ def paper_schedule(task: Task, updates: int = 5500) -> Schedule:
 
 # %% ../../notebooks/01_attention_pooling_2018.ipynb #recompute-code
 def recompute(table: pd.DataFrame, folder: Path, **how) -> list[Record]:
-    """The three networks of Table 1 and the support vector machine, in all folds.
+    """The networks of Table 1, two rows of others' and the support vector machine.
 
-    `how` goes to `run_all`: how many jobs, and who hears of progress.
+    In all folds. `how` goes to `run_all`: how many jobs, and who hears of progress.
     Page: notebooks/01.
     """
+    from serlib.papers.zhao2021 import elm_run  # chapter 5 has the learning machines
+
     task = li2018(table)
     names = [name for name in PUBLISHED.index if name in POOLINGS]
     schedule = paper_schedule(task)
-    networks = [network_run(CHAPTER, task, name, schedule) for name in names]
-    return [functionals_svm(task, folder), *run_all(networks, folder, **how)]
+    plan = [network_run(CHAPTER, task, name, schedule) for name in names]
+    plan += [elm_run(task, kind) for kind in ("DNN", "RNN")]
+    return [functionals_svm(task, folder), *run_all(plan, folder, **how)]
 
 
 def results_table(records: list[Record]) -> pd.DataFrame:

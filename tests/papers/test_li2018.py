@@ -383,3 +383,14 @@ def test_the_answer_as_learned_is_the_answer_of_the_network():
         wave = SPEECH * np.sin(np.arange(40_000) / (1 + 5 * number))
         expected = utterance_scores(model, [segments_for_testing(wave.astype(np.float32))]).argmax(1)
         assert flattened_answers(model, wave)[0] == expected
+
+
+def test_recompute_has_every_row_that_there_is(task, tmp_path, monkeypatch):
+    """Else a row of the table would stay empty for those who have IEMOCAP, or be of another protocol."""
+    asked = []
+    monkeypatch.setattr(paper, "functionals_svm", lambda task, folder: "svm")
+    monkeypatch.setattr(paper, "run_all", lambda plan, folder, **how: asked.extend(plan) or [])
+    assert paper.recompute(task.table, tmp_path, jobs=2) == ["svm"]
+    rows = [row for row in paper.PUBLISHED.index if not row.startswith("CNN-LSTM")]
+    assert sorted(run.model for run in asked) == sorted(rows)
+    assert {run.task.protocol for run in asked} == {"li2018"} and {run.folds for run in asked} == {None}

@@ -332,6 +332,22 @@ def test_a_teacher_never_hears_who_is_left_out(spoken, monkeypatch):
         assert heard[-1] and not speakers & {*left_out["speaker"]}
 
 
+def test_lessons_of_a_whole_corpus_leave_out_who_is_tested(spoken, monkeypatch):
+    """Else a teacher of all that IEMOCAP says, of every emotion and with a script, would have heard the test."""
+    more = spoken.table.assign(emotion="fear", utterance_id=spoken.table["utterance_id"] + "_script")
+    whole = pd.concat([spoken.table, more, more.assign(duration=6.0)], ignore_index=True)
+    asked = []
+    monkeypatch.setattr(zhao2021.corpora, "load", lambda name: asked.append(name) or whole)
+    licensed = dataclasses.replace(spoken, corpus="iemocap")
+    for fold in spoken.folds[:3]:
+        left_out = {*spoken.table["speaker"].iloc[np.concatenate([fold.validation, fold.test])]}
+        for taught in (zhao2021.lessons(licensed, fold, None), zhao2021.lessons(spoken, fold, "synthetic")):
+            assert left_out and not left_out & {*taught["speaker"]}
+            assert "fear" in set(taught["emotion"]) and taught["duration"].max() < zhao2021.LESSON
+            assert {*taught["speaker"]} | left_out == {*whole["speaker"]}
+    assert asked == ["iemocap", "synthetic"] * 3
+
+
 @torch.no_grad()
 def test_a_teacher_that_sees_what_attention_brings_alone(spoken, monkeypatch):
     """Else the experiment that takes H away from H + Z would leave it there, or be made with the other teacher."""
