@@ -2,7 +2,8 @@
 
 A fingerprint says what a protocol deals out, what a feature looks like, or how the first updates of a network go, all
 on the small synthetic corpus. `serlib/reference/behaviour.json` holds them as they were when the records were made.
-What late epochs do, bfloat16 and a GPU are out of its sight.
+What late epochs do, bfloat16 and a GPU are out of its sight. Adam's first updates go by the signs of gradients, so that
+another chip's rounding may grow: under `other chips` stand values that the same code has there, and they count as well.
 """
 
 import argparse
@@ -56,13 +57,14 @@ def check(names: Iterable[str] = ()) -> Iterator[tuple[str, dict, list[str]]]:
 
     Raises InputError for a name that is none.
     """
-    kept = record.read_json(record.BEHAVIOUR, "file of fingerprints", "Install serlib again.")["fingerprints"]
-    taken = fingerprints()
+    file = record.read_json(record.BEHAVIOUR, "file of fingerprints", "Install serlib again.")
+    kept, elsewhere, taken = file["fingerprints"], file.get("other chips", {}), fingerprints()
     for name in names or taken:
         if name not in taken:
             raise InputError(f"There is no fingerprint named {name!r}. `make behaviour` lists them.")
         now = json.loads(json.dumps(taken[name]()))
-        yield name, now, differences(name, kept[name], now) if name in kept else ["is not recorded yet"]
+        found = [differences(name, value, now) for value in (kept.get(name), *elsewhere.get(name, ()))]
+        yield name, now, ([] if [] in found else found[0]) if name in kept else ["is not recorded yet"]
 
 
 def record_anew(values: dict[str, dict]) -> None:
@@ -71,6 +73,7 @@ def record_anew(values: dict[str, dict]) -> None:
     order = fingerprints()
     found = kept["fingerprints"] | values
     kept["fingerprints"] = {name: found[name] for name in order if name in found}
+    kept["other chips"] = {name: old for name, old in kept.get("other chips", {}).items() if name not in values}
     with write_atomically(record.BEHAVIOUR) as file:
         file.write((json.dumps(kept, indent=1) + "\n").encode())
     record._ids.cache_clear()

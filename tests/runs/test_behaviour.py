@@ -66,6 +66,22 @@ def test_a_difference_names_the_model_the_update_and_the_records(kept, monkeypat
     assert resting_on(name) == ["x/A.json"] and resting_on("feature f") == []
 
 
+def test_what_the_same_code_gives_on_another_chip_counts_until_the_code_changes(kept, monkeypatch):
+    """Else every chip that rounds otherwise would accuse unchanged code, or an old value vouch for changed code."""
+    file = json.loads(record.BEHAVIOUR.read_text())
+    file["other chips"] = {"network x A": [{"losses": [1.0, 2.1], "parameters": 3}]}
+    record.BEHAVIOUR.write_text(json.dumps(file))
+    for losses, differ in (([1.0, 2.0], False), ([1.0, 2.1], False), ([1.0, 2.2], True)):
+        taking(monkeypatch, network_x_A={"losses": losses, "parameters": 3})
+        ((_, _, lines),) = check()
+        assert bool(lines) == differ
+    assert lines == ["losses: number 2 of 2 was 2 and is 2.2"] and kept.is_current()
+    record_anew({"network x A": {"losses": [1.0, 2.2], "parameters": 3}})
+    taking(monkeypatch, network_x_A={"losses": [1.0, 2.1], "parameters": 3})
+    ((_, _, lines),) = check()
+    assert lines
+
+
 def test_an_accepted_value_gives_its_records_a_dagger(kept, monkeypatch):
     """Else numbers of other code would stand beside today's without a mark, or every record would get one."""
     assert kept.is_current()

@@ -68,9 +68,11 @@ def test_the_whole_way(five_speakers, tmp_path, monkeypatch, capsys):
     line = ["reproduce", "li2018", "--corpus", str(five_speakers), "--folder", str(tmp_path / "kept")]
     assert main([*line, "--jobs", "2"]) == 0
     out, err = capsys.readouterr()
-    lines, files = err.splitlines(), sorted((tmp_path / "kept" / "li2018").glob("CNN*/*.json"))
-    assert len(lines) == len(files) == 5 and lines[-1].endswith("; 0 left")
+    lines, files = err.splitlines(), sorted((tmp_path / "kept" / "li2018").glob("*/*.json"))
+    rows = [line.split(" (")[0] for line in lines]
+    assert {row: rows.count(row) for row in rows} == {"CNN_TF_GAP": 5, "DNN+ELM": 5, "RNN+ELM": 5}
     assert {line.split(", fold ")[1][:2] for line in lines} == {f"s{n}" for n in range(5)}
+    assert len(files) == 20 and lines[-1].endswith("; 0 left")  # five are the support vector machine's
     before = [file.stat().st_mtime_ns for file in files]
     files[2].unlink()
     assert main(line) == 0
