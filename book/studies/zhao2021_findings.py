@@ -180,11 +180,13 @@ def rests_on(alone: bool | None = None) -> runs.Record:
     return plan(runs.network_run(zhao2021.CHAPTER, task, "TCN+self-attention w/AT", schedule), None)[0].blank
 
 
-def written_by(teacher: Teacher, taught: pd.DataFrame, tested: pd.DataFrame, sequences: list) -> dict[str, np.ndarray]:
-    """How wrong a teacher is, and on how much it was tried and taught; and how its attention follows the sound."""
+def written_by(teacher: Teacher, taught, tested, sequences: list, greedy: list) -> dict[str, np.ndarray]:
+    """How wrong a teacher is, and on how much it was tried and taught; and how its attention follows the sound.
+
+    `greedy` is what it writes of the tested utterances.
+    """
     said = [phones_of(text) for text in tested["transcript"]]
     known = tested["transcript"].isin(taught["transcript"]).to_numpy()
-    greedy = dictated(teacher, sequences)
     few = [n for n in range(len(sequences)) if n % 4 == 0]
     beam = [[teacher.symbols[n] for n in zhao2021.beam_search(teacher, sequences[k], 4)] for k in few]
 
@@ -215,7 +217,8 @@ def keep_teacher_findings() -> None:
     """What the reference teacher writes, and where it looks."""
     taught, chosen, tested = sides()
     (teacher, history), sequences = the_teacher("teacher", taught, chosen), heard(tested)
-    arrays = written_by(teacher, taught, tested, sequences) | of_history(history)
+    greedy = dictated(teacher, sequences)
+    arrays = written_by(teacher, taught, tested, sequences, greedy) | of_history(history)
     seed_everything(0)
     untaught = Teacher(teacher.symbols[3:]).eval()
     untaught.listen.front_end.load_state_dict(teacher.listen.front_end.state_dict())
@@ -223,8 +226,7 @@ def keep_teacher_findings() -> None:
     share = float(np.mean([min(1, (2 * NEAR + 1) / len(each)) for each in some]))
     near = [habits(partial(map_of, one), some) for one in (teacher, untaught)]
     arrays |= {"habits": np.array([*near, (share, 1.0)]), "emodb": on_people()}
-    said, greedy = [phones_of(text) for text in tested["transcript"]], dictated(teacher, sequences)
-    arrays |= one_utterance(teacher, tested, said, greedy)
+    arrays |= one_utterance(teacher, tested, [phones_of(text) for text in tested["transcript"]], greedy)
     keep_findings("zhao2021/teacher", [rests_on()], **arrays)
 
 
@@ -232,7 +234,7 @@ def keep_teacher_z() -> None:
     """What a teacher of Z writes that was taught three times as long, and where its map lies: is it a recogniser?"""
     taught, chosen, tested = sides()
     (teacher, history), sequences = the_teacher("teacher_z", taught, chosen), heard(tested)
-    arrays = written_by(teacher, taught, tested, sequences) | of_history(history)
+    arrays = written_by(teacher, taught, tested, sequences, dictated(teacher, sequences)) | of_history(history)
     arrays |= {"place": lies(teacher, tested), "habits": np.array(habits(partial(map_of, teacher), sequences[::4]))}
     print("place:", arrays["place"], "habits:", arrays["habits"])
     keep_findings("zhao2021/teacher_z", [rests_on(alone=True)], **arrays)

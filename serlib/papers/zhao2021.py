@@ -1208,7 +1208,7 @@ VERDICTS += [
         "trainings 0.0625). No gain here is shown to need a recogniser. And of two "
         "such teachers, tried on sentences that they were not taught, neither writes "
         "one.",
-        ON_EMODB + ON_RAVDESS,
+        (*ON_EMODB, *ON_RAVDESS, "zhao2021/sentences.npz"),
     ),
     Verdict(
         "A recogniser of this kind can be trained on the corpus itself",
