@@ -7,8 +7,9 @@ taught? One utterance is kept, with its phones, what was written, the alignment,
 `teacher_z`: one whose decoder gets Z and no more, taught three times as long. `plain`: the first without CTC.
 `sentences`: what do recognisers of EmoDB's ten sentences and RAVDESS's two write of one that they were not taught?
 `students`: where do trained students and their teachers look, on EmoDB and beside the teacher of synthetic voices?
-`places`, `places_z`, `places_others`: where do the maps of teachers lie, before speech, in it, and after it? Each is a
-file of its own; an argument names those that are made.
+`places`, `places_z`, `places_others`: where do the maps of teachers lie, before speech, in it, and after it?
+`places_english`: and that of a recogniser of synthetic English, on people, and those of its pupils? Each is a file of
+its own; an argument names those that are made.
 """
 
 import json
@@ -283,13 +284,16 @@ def looked(student: zhao2021.SER, sequence) -> torch.Tensor:
     return student.listen(pad([sequence]))[1][0]
 
 
-def trained(name: str, corpus: str, alone: bool | None = None) -> Iterator[tuple[pd.DataFrame, Fold, zhao2021.SER]]:
+def trained(
+    name: str, corpus: str, alone: bool | None = None, **others
+) -> Iterator[tuple[pd.DataFrame, Fold, zhao2021.SER]]:
     """The networks of an item of the queue whose weights are here: what each is tested on, its fold, and itself.
 
-    `alone` are pupils of a teacher whose decoder gets Z and no more.
+    `alone` are pupils of a teacher whose decoder gets Z and no more; `others` are more of its schedule.
     """
     given = {"epochs": 20, "weight": 1.0 if " w/" in name else None, "only_attended": alone}
-    given["teacher"] = "synthetic:full" if corpus != "emodb" and name.endswith("w/AT") else None
+    given["teacher"] = "synthetic:full" if corpus.startswith("synthetic") and name.endswith("w/AT") else None
+    given |= others
     run = item("zhao2021", name, corpus, "zhao2021", **given).run()
     for part in plan(run, RUNS / "zhao2021"):
         if part.path.exists():
@@ -384,15 +388,21 @@ def lies(teacher: Teacher, table: pd.DataFrame) -> np.ndarray:
     return np.mean(rows, axis=0)
 
 
-def keep_places(name: str, wanted: list[tuple[str, str, int, str]], **more: np.ndarray) -> None:
+def keep_places(
+    name: str,
+    wanted: list[tuple[str, str, int, str]],
+    taught: tuple[str, int] | None = None,
+    **more: np.ndarray,
+) -> None:
     """Where the maps of teachers lie on tested utterances, how wrongly they write, and their `habits`; and `more`.
 
     `wanted` are corpora, rows of the table, numbers of folds, and "" or " alone", where the decoder gets Z alone.
+    `taught` is another corpus that they heard, and in how many updates.
     """
     rows, made = [], {}
     for corpus, row, number, alone in wanted:
         given = {"epochs": 20, "weight": 1.0, "only_attended": bool(alone) or None}
-        own, updates = (corpus, UPDATES) if corpus.startswith("synthetic") else (None, 500)
+        own, updates = taught or ((corpus, UPDATES) if corpus.startswith("synthetic") else (None, 500))
         given |= {"teacher": own, "teacher_updates": updates}
         run = item("zhao2021", row, corpus, "zhao2021", **given).run()
         task = run.task
@@ -432,12 +442,36 @@ def keep_places_others() -> None:
     keep_places("zhao2021/places_others", [*wanted, *(("synthetic:full", ROWS[k], 0, " alone") for k in (3, 7))])
 
 
+@torch.no_grad()
+def keep_places_english() -> None:
+    """The teacher of Z that was taught synthetic English for long: where it looks when people speak, and its pupils.
+
+    `pupils`: their `habits` on tested utterances, how far their maps are from their teacher's there (equation 12), and
+    how far an even map is. A row for each corpus and fold.
+    """
+    corpora_heard, taught = ("emodb", "ravdess_speech"), ("synthetic:full", 3 * UPDATES)
+    how, rows = {"teacher": taught[0], "teacher_updates": taught[1]}, []
+    for corpus in corpora_heard:
+        task = item("zhao2021", ROWS[7], corpus, "zhao2021", only_attended=True, **how).run().task
+        for tested, fold, student in trained(ROWS[7], corpus, True, **how):
+            teacher = zhao2021.teacher_of(task, fold, "TCN", "self alone", *taught)
+            sequences, look, apart = heard(tested), partial(looked, student), []
+            for each in sequences:
+                own, its, even = look(each), map_of(teacher, each), torch.full([len(each)] * 2, 1 / len(each))
+                apart.append((distance(own, its), distance(even, its)))
+            rows.append((corpus, fold.name, *habits(look, sequences), *np.mean(apart, axis=0)))
+            print(*rows[-1])
+    pupils = {"pupils": np.array([row[2:] for row in rows]), "pupils_of": np.array([row[:2] for row in rows])}
+    wanted = [(corpus, ROWS[7], number, " alone") for corpus in corpora_heard for number in range(0, 10, 2)]
+    keep_places("zhao2021/places_english", wanted, taught, **pupils)
+
+
 if __name__ == "__main__":
     print(serlib.setup())
     device.keep_pages()
     torch.set_num_threads(1)
     made = {"teacher": keep_teacher_findings, "teacher_z": keep_teacher_z, "plain": keep_plain}
     made |= {"sentences": keep_sentences, "students": keep_students, "places": keep_places_first}
-    made |= {"places_z": keep_places_z, "places_others": keep_places_others}
+    made |= {"places_z": keep_places_z, "places_others": keep_places_others, "places_english": keep_places_english}
     for name in sys.argv[1:] or made:
         made[name]()
