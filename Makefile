@@ -31,6 +31,8 @@ AS_COMMITTED := env -u SERLIB_DATA -u SERLIB_IEMOCAP -u SERLIB_DEVICE -u SERLIB_
 	SERLIB_CORPUS=synthetic SERLIB_PROFILE=quick
 NBVAL := $(BIN)/python -m pytest -p no:cacheprovider -o filterwarnings=default \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
+# A file at a time to each core, of one thread, in their order: a last file of few, slow tests would keep one core alone.
+SPREAD := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup book test lint export run lesson bench reference findings screen baselines again behaviour mutants memory fuzz red look colab address lock clean corpus full
 .DEFAULT_GOAL := help
@@ -70,8 +72,8 @@ book: corpus ## execute every notebook and build the book
 test: lint corpus full ## every check: style, unit tests, the notebooks' outputs, the built book
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook to check." >&2; exit 1; }
 	$(AS_COMMITTED) $(BIN)/python book/tools/build.py --committed
-	$(AS_COMMITTED) BUILT_BOOK=_build/committed/html OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile tests
-	$(AS_COMMITTED) $(NBVAL) $(NOTEBOOKS)
+	$(AS_COMMITTED) BUILT_BOOK=_build/committed/html OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) tests
+	$(AS_COMMITTED) OMP_NUM_THREADS=1 $(NBVAL) $(SPREAD) $(NOTEBOOKS)
 
 lint: setup ## ruff: lint and format
 	$(BIN)/ruff check .
