@@ -1203,11 +1203,11 @@ VERDICTS += [
         "by trainings 0.0625). The recogniser's pupils are 0.9 above them (p = "
         "0.490), in the row of the title 2.5 (p = 0.355). There the pupils of one that "
         "has heard only synthetic English gain 7.5 (p = 0.020; by trainings 0.0625), "
-        "and are 1.3 above even maps (p = 0.637). On RAVDESS, under two seeds, the "
-        "BLSTM with self-attention is 10.9 below even maps with its teacher (p = "
-        "0.00006; by trainings 0.0625). No gain here is shown to need a recogniser. "
-        "And of two that were taught on these corpora, tried on other sentences, "
-        "neither writes one.",
+        "and are 1.3 above even maps (p = 0.637); on RAVDESS they are 2.0 below no "
+        "transfer (p = 0.322), and the BLSTM with self-attention is 10.9 below even "
+        "maps with its teacher (p = 0.00006; by trainings 0.0625). No gain here is "
+        "shown to need a recogniser. And of two that were taught on these corpora, "
+        "tried on other sentences, neither writes one.",
         (*ON_EMODB, *ON_RAVDESS, "zhao2021/sentences.npz"),
     ),
     Verdict(
@@ -1234,7 +1234,7 @@ VERDICTS += [
         "here too, 80.4, and its last the last, 74.9; but with even maps the order is "
         "the same, and of the comparisons with the first only that with the last has a "
         "p below 0.05 (0.006; by trainings 0.125). On RAVDESS's 24 actors, without "
-        "transfer, the TCN is below the BLSTM by 4.8 points with soft and by 12.6 with "
+        "transfer, the TCN is below the BLSTM by 4.8 points with soft and by 10.4 with "
         "self-attention (by trainings p = 0.0625 for each); self-attention is 1.9 "
         "above soft for the BLSTM, 4.4 below for the TCN (p = 0.268 and 0.203). Few "
         "trainings, and none of them on IEMOCAP.",
