@@ -1204,10 +1204,10 @@ VERDICTS += [
         "0.490), in the row of the title 2.5 (p = 0.355). There the pupils of one that "
         "has heard only synthetic English gain 7.5 (p = 0.020; by trainings 0.0625), "
         "and are 1.3 above even maps (p = 0.637); on RAVDESS they are 2.0 below no "
-        "transfer (p = 0.322), and the BLSTM with self-attention is 10.9 below even "
-        "maps with its teacher (p = 0.00006; by trainings 0.0625). No gain here is "
-        "shown to need a recogniser. And of two that were taught on these corpora, "
-        "tried on other sentences, neither writes one.",
+        "transfer (p = 0.322). There the BLSTM with self-attention and the corpus's "
+        "own teacher is 10.9 below even maps (p = 0.00006; by trainings 0.0625). No "
+        "gain here is shown to need a recogniser. And of two that were taught on these "
+        "corpora, tried on other sentences, neither writes one.",
         (*ON_EMODB, *ON_RAVDESS, "zhao2021/sentences.npz"),
     ),
     Verdict(
